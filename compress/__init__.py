@@ -1,0 +1,1 @@
+"""Everything that changes the model: data, teacher, distillation, pruning."""

@@ -1,0 +1,88 @@
+"""Examples as token ids, and batches padded to their longest member."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from .data import Examples
+
+
+@dataclass
+class TokenizedExamples(Dataset[dict[str, Any]]):
+    """Token ids and labels, with any per-example extras such as teacher outputs.
+
+    Attributes:
+        input_ids: Token ids of each example.
+        labels: Class numbers.
+        extras: Sequences of per-example tensors, by the name the model takes them under.
+    """
+
+    input_ids: list[list[int]]
+    labels: list[int]
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item = {"input_ids": self.input_ids[index], "labels": self.labels[index]}
+        return item | {name: values[index] for name, values in self.extras.items()}
+
+
+def tokenize(
+    examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> TokenizedExamples:
+    """Encode every text, its tail cut off at `max_length` tokens."""
+    encoded = tokenizer(examples.texts, truncation=True, max_length=max_length)
+    return TokenizedExamples(encoded["input_ids"], examples.labels.tolist())
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Pads a batch to its longest member, which is worth more than any number format.
+
+    Attributes:
+        pad_token_id: The tokenizer's padding id.
+    """
+
+    pad_token_id: int
+
+    def __call__(self, items: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Return input_ids, attention_mask (batch, seq), labels (batch,) and the extras."""
+        ids = [torch.tensor(item["input_ids"]) for item in items]
+        batch = {
+            "input_ids": pad_sequence(ids, batch_first=True, padding_value=self.pad_token_id),
+            "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
+            "labels": torch.tensor([item["labels"] for item in items]),
+        }
+        for name in items[0].keys() - batch.keys():
+            batch[name] = pad_sequence([item[name] for item in items], batch_first=True)
+        return batch
+
+
+class LengthGrouped(LengthGroupedSampler):
+    """Texts of like length together, in an order that depends on seed and epoch alone.
+
+    The library's sampler draws from the global generator, so a resumed epoch would see other
+    batches than the undisturbed one.
+    """
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the training loop before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Any:
+        """Yield example numbers."""
+        self.generator.manual_seed(self.seed * 1_000_003 + self.epoch)
+        return super().__iter__()

@@ -1,0 +1,114 @@
+"""Stage: train a student on what the teacher said."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from .batches import TokenizedExamples, tokenize
+from .config import DistillConfig, ObjectivesConfig, TrainingConfig
+from .data import load_description, load_split
+from .errors import ModelError
+from .folder import ModelDescription, load_tokenizer, save_model
+from .objectives import StudentWithObjectives
+from .student import build_student
+from .summary import summarize
+from .teacher_outputs import TeacherOutputs, load_teacher_outputs
+from .training import FitResult, fit, forget_checkpoints
+
+
+def distill(
+    *, config: DistillConfig, seed: int, data: Path, teacher: Path, teacher_outputs: Path, out: Path
+) -> dict[str, Any]:
+    """Build the student, train it and write `out/model`.
+
+    Args:
+        config: Student, objectives and training.
+        seed: For fresh weights, the order of batches and dropout.
+        data: Folder of the data stage.
+        teacher: Folder of the teacher stage.
+        teacher_outputs: Folder of the teacher-outputs stage.
+        out: Stage folder; may hold the checkpoints of an interrupted try.
+
+    Returns:
+        Parameters, bytes, steps and validation accuracy with its interval.
+
+    Raises:
+        ModelError: Student, teacher and objectives do not fit together.
+    """
+    description = load_description(data)
+    set_seed(seed)
+    student, tokenizer_folder = build_student(config.student, teacher / "model", description.labels)
+    tokenizer = load_tokenizer(tokenizer_folder)
+    result, validation_size = learn_from_teacher(
+        student,
+        tokenizer,
+        config.objectives,
+        config.training,
+        seed=seed,
+        data=data,
+        teacher_outputs=load_teacher_outputs(teacher_outputs),
+        out=out,
+        title="Distil",
+    )
+    save_model(
+        student,
+        tokenizer,
+        ModelDescription(description.labels, description.max_length),
+        out / "model",
+    )
+    forget_checkpoints(out / "checkpoints")
+    return summarize(student, result, validation_size)
+
+
+def learn_from_teacher(
+    student: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    objectives: ObjectivesConfig,
+    training: TrainingConfig,
+    *,
+    seed: int,
+    data: Path,
+    teacher_outputs: TeacherOutputs,
+    out: Path,
+    title: str,
+) -> tuple[FitResult, int]:
+    """Train a student in place; return what was done and the size of the validation split.
+
+    Raises:
+        ModelError: The objectives do not fit this student and teacher.
+    """
+    max_length = load_description(data).max_length
+    train = tokenize(load_split(data, "train"), tokenizer, max_length)
+    validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
+    model = StudentWithObjectives(student, objectives, teacher_outputs)
+    train.extras = _extras(objectives, teacher_outputs, train)
+    result = fit(
+        model,
+        train,
+        validation,
+        tokenizer,
+        training,
+        seed=seed,
+        folder=out / "checkpoints",
+        title=title,
+    )
+    return result, len(validation)
+
+
+def _extras(
+    objectives: ObjectivesConfig, outputs: TeacherOutputs, train: TokenizedExamples
+) -> dict[str, Any]:
+    extras: dict[str, Any] = {"teacher_logits": torch.from_numpy(outputs.logits.copy())}
+    if objectives.hidden is not None and outputs.hidden is not None:
+        lengths = outputs.hidden.offsets[1:] - outputs.hidden.offsets[:-1]
+        if objectives.hidden.positions == "tokens" and lengths.tolist() != [
+            len(ids) for ids in train.input_ids
+        ]:
+            raise ModelError(
+                "teacher and student cut the texts into different tokens, expected one shared "
+                "tokenizer for objectives.hidden.positions 'tokens'; use 'first'"
+            )
+        extras["teacher_hidden"] = outputs.hidden
+    return extras

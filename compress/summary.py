@@ -1,0 +1,24 @@
+"""What a training stage says it changed."""
+
+from typing import Any
+
+from scipy.stats import binomtest
+from torch import nn
+
+from .training import FitResult
+
+
+def summarize(model: nn.Module, result: FitResult, validation_size: int) -> dict[str, Any]:
+    """Return parameters, bytes, steps, and validation accuracy with its 95 % Wilson interval."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    hits = round(result.best_accuracy * validation_size)
+    interval = binomtest(hits, validation_size).proportion_ci(0.95, method="wilson")
+    return {
+        "parameters": parameters,
+        "bytes": 4 * parameters,
+        "steps": result.steps,
+        "epochs": round(result.epochs, 3),
+        "precision": result.precision,
+        "validation_accuracy": result.best_accuracy,
+        "validation_interval": [interval.low, interval.high],
+    }

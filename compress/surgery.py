@@ -1,0 +1,127 @@
+"""Removing heads, neurons, layers and hidden dimensions of BERT for good.
+
+transformers v5 has no `prune_heads`; a Linear that lost rows or columns is an ordinary smaller
+Linear, so the pruned model stays an ordinary transformers model.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from .errors import ModelError
+
+
+def bert_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """Return the encoder layers.
+
+    Raises:
+        ModelError: The model is not BERT-shaped.
+    """
+    if model.config.model_type != "bert":
+        raise ModelError(
+            f"the model is of type {model.config.model_type!r}, expected 'bert'; distil into a "
+            "BERT student first (distill.student.init names a BERT checkpoint)"
+        )
+    layers = model.bert.encoder.layer
+    assert isinstance(layers, nn.ModuleList)
+    return layers
+
+
+def keep_heads(layer: nn.Module, heads: Tensor) -> None:
+    """Keep only these attention heads of a layer.
+
+    Args:
+        layer: A BertLayer.
+        heads: Head numbers to keep. Shape: (kept,)
+    """
+    attention = layer.attention.self
+    size = attention.attention_head_size
+    columns = (heads[:, None] * size + torch.arange(size)).flatten()
+    for name in ("query", "key", "value"):
+        setattr(attention, name, keep_outputs(getattr(attention, name), columns))
+    layer.attention.output.dense = keep_inputs(layer.attention.output.dense, columns)
+    attention.num_attention_heads = len(heads)
+    attention.all_head_size = len(columns)
+
+
+def keep_neurons(layer: nn.Module, neurons: Tensor) -> None:
+    """Keep only these feed-forward neurons of a layer. Shape: (kept,)."""
+    layer.intermediate.dense = keep_outputs(layer.intermediate.dense, neurons)
+    layer.output.dense = keep_inputs(layer.output.dense, neurons)
+
+
+def keep_layers(model: PreTrainedModel, layers: tuple[int, ...]) -> None:
+    """Keep only these encoder layers, in this order."""
+    old = bert_layers(model)
+    model.bert.encoder.layer = nn.ModuleList(old[number] for number in layers)
+    for number, layer in enumerate(bert_layers(model)):
+        layer.attention.self.layer_idx = number
+    model.config.num_hidden_layers = len(layers)
+
+
+def keep_hidden(model: PreTrainedModel, dimensions: Tensor) -> None:
+    """Keep only these dimensions of the residual stream. Shape: (kept,).
+
+    Attention keeps its heads; only what it reads from and writes to the stream shrinks.
+    """
+    embeddings = model.bert.embeddings
+    for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
+        table = getattr(embeddings, name)
+        table.weight = nn.Parameter(table.weight.detach()[:, dimensions].clone())
+        table.embedding_dim = len(dimensions)
+    embeddings.LayerNorm = keep_norm(embeddings.LayerNorm, dimensions)
+    for layer in bert_layers(model):
+        attention = layer.attention.self
+        for name in ("query", "key", "value"):
+            setattr(attention, name, keep_inputs(getattr(attention, name), dimensions))
+        layer.intermediate.dense = keep_inputs(layer.intermediate.dense, dimensions)
+        for block in (layer.attention.output, layer.output):
+            block.dense = keep_outputs(block.dense, dimensions)
+            block.LayerNorm = keep_norm(block.LayerNorm, dimensions)
+    pooler = model.bert.pooler
+    pooler.dense = keep_outputs(keep_inputs(pooler.dense, dimensions), dimensions)
+    model.classifier = keep_inputs(model.classifier, dimensions)
+
+
+def widths_of(model: PreTrainedModel) -> list[dict[str, int]]:
+    """Return heads and neurons of every layer, as `shrink_to` takes them."""
+    return [
+        {
+            "heads": layer.attention.self.num_attention_heads,
+            "neurons": layer.intermediate.dense.out_features,
+        }
+        for layer in bert_layers(model)
+    ]
+
+
+def shrink_to(model: PreTrainedModel, widths: list[dict[str, int]]) -> None:
+    """Cut a freshly built model to recorded widths, before its weights are loaded."""
+    for layer, width in zip(bert_layers(model), widths, strict=True):
+        keep_heads(layer, torch.arange(width["heads"]))
+        keep_neurons(layer, torch.arange(width["neurons"]))
+
+
+def keep_outputs(linear: nn.Linear, rows: Tensor) -> nn.Linear:
+    """Return a Linear with only these outputs. Shape: (kept,)."""
+    return _linear(linear.weight[rows], None if linear.bias is None else linear.bias[rows])
+
+
+def keep_inputs(linear: nn.Linear, columns: Tensor) -> nn.Linear:
+    """Return a Linear with only these inputs. Shape: (kept,)."""
+    return _linear(linear.weight[:, columns], linear.bias)
+
+
+def keep_norm(norm: nn.LayerNorm, dimensions: Tensor) -> nn.LayerNorm:
+    """Return a LayerNorm over only these dimensions. Shape: (kept,)."""
+    small = nn.LayerNorm(len(dimensions), eps=norm.eps)
+    small.weight.data = norm.weight.detach()[dimensions].clone()
+    small.bias.data = norm.bias.detach()[dimensions].clone()
+    return small
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    small = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    small.weight.data = weight.detach().clone()
+    if bias is not None:
+        small.bias.data = bias.detach().clone()
+    return small

@@ -1,0 +1,55 @@
+"""Stage: fine-tune the full model on the task."""
+
+from pathlib import Path
+from typing import Any
+
+from .batches import tokenize
+from .config import TeacherConfig
+from .data import load_description, load_split
+from .fetch import fetch_model
+from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
+from .summary import summarize
+from .training import fit, forget_checkpoints
+
+
+def train_teacher(*, config: TeacherConfig, seed: int, data: Path, out: Path) -> dict[str, Any]:
+    """Fine-tune a checkpoint on the training split and write `out/model`.
+
+    Args:
+        config: The checkpoint and its training.
+        seed: For the new head, the order of batches and dropout.
+        data: Folder of the data stage.
+        out: Stage folder; may hold the checkpoints of an interrupted try.
+
+    Returns:
+        Parameters, bytes, steps and validation accuracy with its interval.
+    """
+    from transformers import set_seed
+
+    description = load_description(data)
+    folder = fetch_model(config.model)
+    tokenizer = load_tokenizer(folder)
+    set_seed(seed)
+    model = load_checkpoint(folder, description.labels)
+    train, validation = (
+        tokenize(load_split(data, split), tokenizer, description.max_length)
+        for split in ("train", "validation")
+    )
+    result = fit(
+        model,
+        train,
+        validation,
+        tokenizer,
+        config.training,
+        seed=seed,
+        folder=out / "checkpoints",
+        title="Fine-tune teacher",
+    )
+    save_model(
+        model,
+        tokenizer,
+        ModelDescription(description.labels, description.max_length),
+        out / "model",
+    )
+    forget_checkpoints(out / "checkpoints")
+    return summarize(model, result, len(validation))

@@ -1,0 +1,1 @@
+"""From weights to something that runs: export, graph edits, bundle, runtime."""

@@ -1,0 +1,1 @@
+"""Measures engines and never changes them."""
