@@ -104,7 +104,7 @@ class DataConfig:
         format: `auto` goes by the file's ending.
         columns: Names or positions of the columns.
         encoding: Text encoding of the files.
-        label_threshold: For a numeric label column: below it is the first label, above it the
+        label_threshold: For a numeric label column: up to it is the first label, above it the
             second.
     """
 

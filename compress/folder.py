@@ -75,7 +75,8 @@ def load_model(folder: Path) -> PreTrainedModel:
     if widths:
         shrink_to(model, widths)
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    return model.eval()
+    model.eval()
+    return model
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .batches import Collate, TokenizedExamples
 from .progress import progress
-from .surgery import bert_layers
+from .surgery import BertLayer, bert_layers
 
 BATCH_SIZE = 32
 
@@ -60,7 +60,7 @@ def fisher_importance(
 
 @contextmanager
 def _on_input_gradient(
-    layers: nn.ModuleList, head_sums: list[Tensor], neuron_sums: list[Tensor]
+    layers: list[BertLayer], head_sums: list[Tensor], neuron_sums: list[Tensor]
 ) -> Iterator[None]:
     """While active, add squared Taylor terms of what enters the two output projections."""
     handles = []

@@ -1,16 +1,29 @@
 """What a student learns from: one small module per objective, listed in OBJECTIVES."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from .config import HiddenConfig, LabelsConfig, ObjectivesConfig, SoftTargetsConfig
 from .errors import ModelError
 from .teacher_outputs import TeacherOutputs
+
+
+@dataclass(frozen=True)
+class StudentOutput:
+    """What the student says about a batch.
+
+    Attributes:
+        logits: Shape: (batch, labels).
+        hidden_states: After the embeddings and after every layer. Shape: (batch, seq, hidden).
+    """
+
+    logits: Tensor
+    hidden_states: tuple[Tensor, ...] = ()
 
 
 class SoftTargets(nn.Module):
@@ -30,7 +43,7 @@ class SoftTargets(nn.Module):
             )
         self.temperature = config.temperature
 
-    def forward(self, output: SequenceClassifierOutput, batch: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, output: StudentOutput, batch: Mapping[str, Tensor]) -> Tensor:
         """Return a scalar from logits of shape (batch, labels)."""
         return self.temperature**2 * functional.kl_div(
             functional.log_softmax(output.logits / self.temperature, dim=-1),
@@ -66,13 +79,11 @@ class HiddenStates(nn.Module):
         )
         if width == outputs.hidden_size:  # a student cut from the teacher already speaks its space
             for projection in self.projections:
-                nn.init.eye_(projection.weight)
-                nn.init.zeros_(projection.bias)
+                projection.load_state_dict({"weight": torch.eye(width), "bias": torch.zeros(width)})
         self.first_only = config.positions == "first"
 
-    def forward(self, output: SequenceClassifierOutput, batch: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, output: StudentOutput, batch: Mapping[str, Tensor]) -> Tensor:
         """Return a scalar from teacher_hidden of shape (batch, positions, layers, hidden)."""
-        assert output.hidden_states is not None
         mask = batch["attention_mask"][:, :, None].to(output.logits.dtype)
         if self.first_only:
             mask = torch.ones_like(mask[:, :1])
@@ -94,7 +105,7 @@ class Labels(nn.Module):
     ) -> None:
         super().__init__()
 
-    def forward(self, output: SequenceClassifierOutput, batch: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, output: StudentOutput, batch: Mapping[str, Tensor]) -> Tensor:
         """Return a scalar from logits of shape (batch, labels)."""
         return functional.cross_entropy(output.logits, batch["labels"])
 
@@ -138,11 +149,12 @@ class StudentWithObjectives(nn.Module):
 
         Without teacher outputs (on the validation split) the loss is the labels' cross-entropy.
         """
-        output = self.student(
+        found = self.student(
             input_ids=input_ids,
             attention_mask=attention_mask,
             output_hidden_states=teacher_hidden is not None,
         )
+        output = StudentOutput(found.logits, found.hidden_states or ())
         if teacher_logits is None:
             return {
                 "loss": functional.cross_entropy(output.logits, labels),

@@ -51,8 +51,8 @@ def choose_precision(
 def _has_bfloat16() -> bool:
     # Without hardware support a BF16 step is emulated and can take twenty times as long.
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _step_s(model: nn.Module, batch: Mapping[str, Tensor], bfloat16: bool) -> float:

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForSequenceClassification
 
 from .config import StudentConfig
 from .errors import ModelError
 from .fetch import fetch_model
 from .folder import load_checkpoint, load_model
 from .layer_map import uniform_layers
-from .surgery import bert_layers, keep_heads, keep_hidden, keep_layers, keep_neurons
+from .surgery import BertClassifier, bert_layers, keep_heads, keep_hidden, keep_layers, keep_neurons
 
 
 def build_student(
     config: StudentConfig, teacher: Path, labels: tuple[str, ...]
-) -> tuple[PreTrainedModel, Path]:
+) -> tuple[BertClassifier, Path]:
     """Return the untrained student and the folder that holds its tokenizer.
 
     Args:
@@ -43,7 +43,7 @@ def build_student(
     return model, folder
 
 
-def narrow_hidden(model: PreTrainedModel, hidden_size: int) -> None:
+def narrow_hidden(model: BertClassifier, hidden_size: int) -> None:
     """Keep the strongest dimensions of the residual stream and the strongest heads.
 
     A dimension's strength is the sum, over all LayerNorms, of how far it swings their output; the
@@ -74,7 +74,7 @@ def narrow_hidden(model: PreTrainedModel, hidden_size: int) -> None:
     config.num_attention_heads = hidden_size // head_size
 
 
-def narrow_feed_forward(model: PreTrainedModel, intermediate_size: int) -> None:
+def narrow_feed_forward(model: BertClassifier, intermediate_size: int) -> None:
     """Keep in each layer the neurons with the largest product of incoming and outgoing weights.
 
     Raises:

@@ -20,5 +20,5 @@ def summarize(model: nn.Module, result: FitResult, validation_size: int) -> dict
         "epochs": round(result.epochs, 3),
         "precision": result.precision,
         "validation_accuracy": result.best_accuracy,
-        "validation_interval": [interval.low, interval.high],
+        "validation_interval": [float(interval.low), float(interval.high)],
     }

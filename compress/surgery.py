@@ -4,14 +4,19 @@ transformers v5 has no `prune_heads`; a Linear that lost rows or columns is an o
 Linear, so the pruned model stays an ordinary transformers model.
 """
 
+from typing import Any, TypeAlias
+
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from .errors import ModelError
 
+# torch types every attribute of a module as Tensor | Module, which says less than nothing here.
+BertClassifier: TypeAlias = Any
+BertLayer: TypeAlias = Any
 
-def bert_layers(model: PreTrainedModel) -> nn.ModuleList:
+
+def bert_layers(model: BertClassifier) -> list[BertLayer]:
     """Return the encoder layers.
 
     Raises:
@@ -22,12 +27,10 @@ def bert_layers(model: PreTrainedModel) -> nn.ModuleList:
             f"the model is of type {model.config.model_type!r}, expected 'bert'; distil into a "
             "BERT student first (distill.student.init names a BERT checkpoint)"
         )
-    layers = model.bert.encoder.layer
-    assert isinstance(layers, nn.ModuleList)
-    return layers
+    return list(model.bert.encoder.layer)
 
 
-def keep_heads(layer: nn.Module, heads: Tensor) -> None:
+def keep_heads(layer: BertLayer, heads: Tensor) -> None:
     """Keep only these attention heads of a layer.
 
     Args:
@@ -44,13 +47,13 @@ def keep_heads(layer: nn.Module, heads: Tensor) -> None:
     attention.all_head_size = len(columns)
 
 
-def keep_neurons(layer: nn.Module, neurons: Tensor) -> None:
+def keep_neurons(layer: BertLayer, neurons: Tensor) -> None:
     """Keep only these feed-forward neurons of a layer. Shape: (kept,)."""
     layer.intermediate.dense = keep_outputs(layer.intermediate.dense, neurons)
     layer.output.dense = keep_inputs(layer.output.dense, neurons)
 
 
-def keep_layers(model: PreTrainedModel, layers: tuple[int, ...]) -> None:
+def keep_layers(model: BertClassifier, layers: tuple[int, ...]) -> None:
     """Keep only these encoder layers, in this order."""
     old = bert_layers(model)
     model.bert.encoder.layer = nn.ModuleList(old[number] for number in layers)
@@ -59,7 +62,7 @@ def keep_layers(model: PreTrainedModel, layers: tuple[int, ...]) -> None:
     model.config.num_hidden_layers = len(layers)
 
 
-def keep_hidden(model: PreTrainedModel, dimensions: Tensor) -> None:
+def keep_hidden(model: BertClassifier, dimensions: Tensor) -> None:
     """Keep only these dimensions of the residual stream. Shape: (kept,).
 
     Attention keeps its heads; only what it reads from and writes to the stream shrinks.
@@ -83,7 +86,7 @@ def keep_hidden(model: PreTrainedModel, dimensions: Tensor) -> None:
     model.classifier = keep_inputs(model.classifier, dimensions)
 
 
-def widths_of(model: PreTrainedModel) -> list[dict[str, int]]:
+def widths_of(model: BertClassifier) -> list[dict[str, int]]:
     """Return heads and neurons of every layer, as `shrink_to` takes them."""
     return [
         {
@@ -94,7 +97,7 @@ def widths_of(model: PreTrainedModel) -> list[dict[str, int]]:
     ]
 
 
-def shrink_to(model: PreTrainedModel, widths: list[dict[str, int]]) -> None:
+def shrink_to(model: BertClassifier, widths: list[dict[str, int]]) -> None:
     """Cut a freshly built model to recorded widths, before its weights are loaded."""
     for layer, width in zip(bert_layers(model), widths, strict=True):
         keep_heads(layer, torch.arange(width["heads"]))

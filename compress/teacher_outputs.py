@@ -84,7 +84,8 @@ def compute_teacher_outputs(
         raise ModelError(f"the student learns from the teacher layer by layer: {error}") from error
     positions = [len(ids) if hidden == "tokens" else 1 for ids in examples.input_ids]
     offsets = np.concatenate([[0], np.cumsum(positions)]).astype(np.int64)
-    logits_map = _open(out / "logits.npy", (len(examples), model.config.num_labels), np.float32)
+    labels = len(load_description(data).labels)
+    logits_map = _open(out / "logits.npy", (len(examples), labels), np.float32)
     hidden_map = None
     if hidden is not None:
         np.save(out / "offsets.npy", offsets)

@@ -138,6 +138,7 @@ def forget_checkpoints(folder: Path) -> None:
 
 class _LengthGroupedTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
+        assert isinstance(self.train_dataset, TokenizedExamples)
         lengths = [len(ids) for ids in self.train_dataset.input_ids]
         return LengthGrouped(self.args.train_batch_size, lengths, self.args.seed)
 
@@ -158,9 +159,8 @@ class _ShowProgress(TrainerCallback):
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         self.bar.advance()
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **kwargs: Any
-    ) -> None:
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
+        logs: Mapping[str, float] = kwargs["logs"]
         shown = {"loss": "loss", "eval_accuracy": "accuracy"}
         self.bar.advance(0, **{shown[name]: logs[name] for name in shown if name in logs})
 

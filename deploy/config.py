@@ -13,7 +13,7 @@ class QuantizeConfig:
     Attributes:
         calibration_examples: Training texts, at their real lengths, that set activation ranges.
         calibration: How a range is read from the activations seen.
-        embeddings: Keep the token table in INT8 with one scale a row.
+        embeddings: Keep the token and position tables in INT8 with one scale a row.
     """
 
     __pydantic_config__ = STRICT

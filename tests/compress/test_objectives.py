@@ -3,7 +3,6 @@ import pytest
 import torch
 from torch.nn import functional
 from transformers import BertConfig, BertForSequenceClassification
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from pocketbert.compress.config import (
     HiddenConfig,
@@ -16,6 +15,7 @@ from pocketbert.compress.objectives import (
     OBJECTIVES,
     HiddenStates,
     SoftTargets,
+    StudentOutput,
     StudentWithObjectives,
 )
 from pocketbert.compress.teacher_outputs import RaggedRows, TeacherOutputs
@@ -50,14 +50,14 @@ def test_soft_targets_are_the_kl_divergence_of_softened_probabilities(student):
     logits, teacher = torch.randn(5, 2), torch.randn(5, 2)
     p, q = (teacher / 3).softmax(-1), (logits / 3).softmax(-1)
     expected = 9 * (p * (p.log() - q.log())).sum(-1).mean()
-    found = objective(SequenceClassifierOutput(logits=logits), {"teacher_logits": teacher})
+    found = objective(StudentOutput(logits=logits), {"teacher_logits": teacher})
     torch.testing.assert_close(found, expected)
 
 
 def test_hidden_states_ignore_padding_and_vanish_for_the_teacher_itself(student):
     objective = HiddenStates(HiddenConfig(weight=1), student, outputs_with(16))
     states = tuple(torch.randn(2, 4, 16) for _ in range(3))
-    output = SequenceClassifierOutput(logits=torch.zeros(2, 2), hidden_states=states)
+    output = StudentOutput(logits=torch.zeros(2, 2), hidden_states=states)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     wanted = torch.stack(states[1:], dim=2)
     same = {"attention_mask": mask, "teacher_hidden": wanted}
@@ -75,7 +75,7 @@ def test_projection_bridges_different_widths(student):
     objective = HiddenStates(HiddenConfig(weight=1, positions="first"), student, outputs_with(24))
     states = tuple(torch.randn(2, 4, 16) for _ in range(3))
     loss = objective(
-        SequenceClassifierOutput(logits=torch.zeros(2, 2), hidden_states=states),
+        StudentOutput(logits=torch.zeros(2, 2), hidden_states=states),
         {"attention_mask": torch.ones(2, 4), "teacher_hidden": torch.randn(2, 1, 2, 24)},
     )
     loss.backward()

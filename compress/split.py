@@ -1,0 +1,38 @@
+"""Which split a text falls into: decided by its normalised words, so duplicates stay together."""
+
+import hashlib
+import unicodedata
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+
+
+def choose_split(text: str, *, validation: float, test: float) -> Split:
+    """Return the split of a text; the same text always lands in the same one.
+
+    A larger `validation` never moves a text out of the test split, so numbers stay comparable.
+
+    Args:
+        text: Raw text.
+        validation: Fraction held out for choosing, 0..1.
+        test: Fraction held out for the report, 0..1.
+    """
+    position = split_position(text)
+    if position < test:
+        return "test"
+    if position < test + validation:
+        return "validation"
+    return "train"
+
+
+def split_position(text: str) -> float:
+    """Return a number in [0, 1) that only the normalised text decides, evenly spread over texts."""
+    digest = hashlib.sha256(normalise(text).encode("utf-8", "surrogatepass")).digest()
+    # 53 bits are what a float holds exactly; more could round up to 1.0.
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+
+def normalise(text: str) -> str:
+    """Return what two texts share when they differ only in case, width of letters or spacing."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())

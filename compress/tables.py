@@ -1,0 +1,256 @@
+"""Reading labelled texts from a table; every complaint names file and row."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from .config import ColumnsConfig
+from .errors import DataError, UserError
+
+ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example as the table has it.
+
+    Attributes:
+        text: The text, never blank.
+        label: The label's value: a name, a number, or either as text.
+        number: Line of the file where the row begins, from 1; of a Parquet file or hub data set
+            the row itself.
+    """
+
+    text: str
+    label: Any
+    number: int
+
+
+def read_table(
+    path: Path, columns: ColumnsConfig, file_format: str = "auto", encoding: str = "utf-8"
+) -> Iterator[Row]:
+    """Yield the rows of a CSV, TSV, JSONL or Parquet file; blank lines are no rows.
+
+    TSV has no quoting: a quotation mark is part of the text.
+
+    Args:
+        path: The file.
+        columns: Both by name, or both by position in a file without header.
+        file_format: `csv`, `tsv`, `jsonl`, `parquet`, or `auto` by the file's ending.
+        encoding: Of the text formats.
+
+    Raises:
+        DataError: The file, a column or a row is not as told; names the row.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path} is no file, expected a table of examples; correct the path in `data` "
+            f"(paths count from {Path.cwd()})"
+        )
+    kind = _format(path) if file_format == "auto" else file_format
+    if kind == "parquet":
+        rows = _parquet_rows(path, columns)
+    elif kind == "jsonl":
+        rows = _json_rows(path, _decode(path, encoding), columns)
+    else:
+        rows = _delimited_rows(path, _decode(path, encoding), columns, kind)
+    for row in rows:
+        yield check_text(path, row)
+
+
+def check_text(place: str | Path, row: Row) -> Row:
+    """Return the row.
+
+    Raises:
+        DataError: Its text is no string, or blank.
+    """
+    if not isinstance(row.text, str):
+        raise DataError(
+            f"{place} row {row.number}: the text is {row.text!r}, expected a string; check "
+            "data.columns.text"
+        )
+    if not row.text.strip():
+        raise DataError(
+            f"{place} row {row.number}: the text is empty, expected words; remove the row or "
+            "check data.columns.text"
+        )
+    if any("\ud800" <= letter <= "\udfff" for letter in row.text):
+        raise DataError(
+            f"{place} row {row.number}: the text holds half a surrogate pair, expected whole "
+            "characters; write the file again with a correct encoder"
+        )
+    return row
+
+
+def _format(path: Path) -> str:
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(
+            f"{path} ends in {path.suffix!r}, expected one of {', '.join(ENDINGS)}; set data.format"
+        )
+    return ENDINGS[path.suffix.lower()]
+
+
+def _decode(path: Path, encoding: str) -> str:
+    content = path.read_bytes()
+    try:
+        # Spreadsheets put a byte order mark in front of the first column's name.
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path} row {row}: byte {error.start} (0x{content[error.start]:02x}) is not "
+            f"{encoding} text, expected data.encoding={encoding!r} throughout; set data.encoding "
+            "to the file's own"
+        ) from error
+    except LookupError as error:
+        raise DataError(
+            f"data.encoding is {encoding!r}, expected an encoding that Python knows such as "
+            "'utf-8' or 'latin-1'"
+        ) from error
+
+
+def _delimited_rows(path: Path, text: str, columns: ColumnsConfig, kind: str) -> Iterator[Row]:
+    # The default limit of 128 KiB a field would refuse long documents.
+    csv.field_size_limit(2**31 - 1)
+    lines = io.StringIO(text, newline="")
+    if kind == "tsv":
+        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+    else:
+        reader = csv.reader(lines, strict=True)
+    by_name = _by_name(columns)
+    text_at, label_at = (-1, -1) if by_name else (columns.text, columns.label)
+    width = 0
+    for number, cells in _numbered(path, reader):
+        if width == 0:
+            width = len(cells)
+            if by_name:
+                text_at, label_at = (
+                    _position(path, str(name), cells) for name in (columns.text, columns.label)
+                )
+                continue
+            _check_positions(path, columns, width)
+        if len(cells) != width:
+            raise DataError(
+                f"{path} row {number} has {len(cells)} columns, expected {width} as in the first "
+                "row; quote separators inside a text, or set data.format"
+            )
+        yield Row(cells[int(text_at)], cells[int(label_at)], number)
+
+
+def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the line on which it begins; a quoted text may span lines."""
+    number = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield number, cells
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path} row {number} is malformed ({error}), expected CSV with quotation marks "
+            'doubled inside quoted texts ("")'
+        ) from error
+
+
+def _by_name(columns: ColumnsConfig) -> bool:
+    kinds = {type(columns.text), type(columns.label)}
+    if len(kinds) == 2:
+        raise DataError(
+            f"data.columns are {columns.text!r} and {columns.label!r}, expected two names, or two "
+            "positions for a file without header"
+        )
+    return kinds == {str}
+
+
+def _position(path: Path, name: str, header: list[str]) -> int:
+    if name not in header:
+        raise missing_column(path, name, header)
+    return header.index(name)
+
+
+def _check_positions(path: Path, columns: ColumnsConfig, width: int) -> None:
+    for position in (int(columns.text), int(columns.label)):
+        if not 0 <= position < width:
+            raise DataError(
+                f"{path} row 1 has {width} columns, expected one at position {position}; positions "
+                "in data.columns count from 0"
+            )
+
+
+def missing_column(place: str | Path, name: str, found: list[str]) -> DataError:
+    """Return the complaint about a column that is not there."""
+    return DataError(
+        f"{place} has the columns {', '.join(map(repr, found))}, expected {name!r}"
+        f"{did_you_mean(name, found)}; set data.columns"
+    )
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known name, or nothing."""
+    nearest = get_close_matches(name, known, n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+
+
+def _json_rows(path: Path, text: str, columns: ColumnsConfig) -> Iterator[Row]:
+    names = column_names(columns, path)
+    # Not splitlines(): it also splits at characters that may stand inside a JSON string.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path} row {number} is malformed at character {error.colno} ({error.msg}), "
+                "expected one JSON object a line"
+            ) from error
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{path} row {number} is a JSON {type(record).__name__}, expected an object with "
+                f"{names[0]!r} and {names[1]!r}"
+            )
+        for name in names:
+            if name not in record:
+                raise missing_column(f"{path} row {number}", name, list(record))
+        yield Row(record[names[0]], record[names[1]], number)
+
+
+def _parquet_rows(path: Path, columns: ColumnsConfig) -> Iterator[Row]:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UserError(
+            f"{path} needs pyarrow, which is not installed, expected the compress extra; run "
+            "pip install 'pocketbert[compress]'"
+        ) from error
+    names = column_names(columns, path)
+    try:
+        found = pyarrow.parquet.read_schema(path).names
+        for name in names:
+            if name not in found:
+                raise missing_column(path, name, found)
+        table = pyarrow.parquet.read_table(path, columns=names)
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path} is no readable Parquet file ({error}), expected one") from error
+    cells = (table.column(name).to_pylist() for name in names)
+    for number, (text, label) in enumerate(zip(*cells, strict=True), start=1):
+        yield Row(text, label, number)
+
+
+def column_names(columns: ColumnsConfig, place: str | Path) -> list[str]:
+    """Return the names of the text and the label column.
+
+    Raises:
+        DataError: They are given by position.
+    """
+    if not _by_name(columns):
+        raise DataError(
+            f"data.columns are the positions {columns.text} and {columns.label}, expected names: "
+            f"the columns of {place} have them"
+        )
+    return [str(columns.text), str(columns.label)]

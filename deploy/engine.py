@@ -1,0 +1,174 @@
+"""The one object that a program uses: texts in, typed classifications out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketbert.compress.errors import BundleError
+
+from .bundle import TOKENIZER, Bundle, Target, read_bundle
+from .cpu import available_isas
+from .runners import Runner, open_runner
+from .tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The answer for one text.
+
+    Attributes:
+        label: The most probable label.
+        score: Its probability, 0..1.
+        probabilities: Probability of every label.
+    """
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+class Engine:
+    """A tokenizer and a runner; may be called from several threads at once.
+
+    Args:
+        tokenizer: Cuts texts into the model's tokens.
+        runner: Computes logits.
+        labels: Label names in the order of the logits.
+        description: What runs, and why this was chosen.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        runner: Runner,
+        labels: Sequence[str],
+        description: str = "",
+    ) -> None:
+        self.labels = tuple(labels)
+        self._tokenizer = tokenizer
+        self._runner = runner
+        self._description = description
+
+    @classmethod
+    def open(
+        cls, bundle: Path | str, target: str | None = None, threads: int | None = None
+    ) -> "Engine":
+        """Open a bundle on this machine.
+
+        Args:
+            bundle: The bundle's folder.
+            target: Name of a target; by default the best that this processor can run.
+            threads: Threads of one inference; by default what the bundle was built for.
+
+        Raises:
+            BundleError: The bundle is broken, or has no such target, or none for this processor.
+        """
+        return cls.from_bundle(read_bundle(Path(bundle)), target, threads)
+
+    @classmethod
+    def from_bundle(
+        cls, bundle: Bundle, target: str | None = None, threads: int | None = None
+    ) -> "Engine":
+        """Open a bundle that is already verified; arguments and errors are those of `open`."""
+        manifest = bundle.manifest
+        chosen, reason = _choose(manifest.targets, target)
+        threads = threads or chosen.threads
+        runner = open_runner(
+            chosen.runtime,
+            bundle.root / chosen.path,
+            threads=threads,
+            disabled_optimizers=chosen.disabled_optimizers,
+        )
+        description = (
+            f"{chosen.name}: {chosen.runtime}, {chosen.precision} for {chosen.isa}, "
+            f"{_count(threads, 'thread')}; {reason}"
+        )
+        tokenizer = Tokenizer(bundle.root / TOKENIZER, manifest.max_length)
+        return cls(tokenizer, runner, manifest.labels, description)
+
+    @classmethod
+    def from_model_folder(cls, folder: Path, threads: int = 1) -> "Engine":
+        """Run a model folder in PyTorch (needs the `compress` extra)."""
+        about = json.loads((folder / "pocketbert.json").read_text())
+        tokenizer = Tokenizer(folder / TOKENIZER, about["max_length"])
+        runner = open_runner("eager", folder, threads=threads)
+        description = f"PyTorch eager, float32, {_count(threads, 'thread')}"
+        return cls(tokenizer, runner, about["labels"], description)
+
+    @classmethod
+    def from_onnx(
+        cls, folder: Path, labels: Sequence[str], max_length: int, threads: int = 1
+    ) -> "Engine":
+        """Run a folder that holds `model.onnx` and `tokenizer.json`, as the export writes it."""
+        tokenizer = Tokenizer(folder / TOKENIZER, max_length)
+        runner = open_runner("onnxruntime", folder / "model.onnx", threads=threads)
+        description = f"onnxruntime, exported graph, {_count(threads, 'thread')}"
+        return cls(tokenizer, runner, labels, description)
+
+    def __call__(self, texts: Sequence[str], batch_size: int = 1) -> list[Classification]:
+        """Classify texts; an empty text is a text.
+
+        Args:
+            texts: The texts.
+            batch_size: Texts of one inference; larger is faster only where threads are free.
+        """
+        return [self._classification(row) for row in _softmax(self.logits(texts, batch_size))]
+
+    def logits(self, texts: Sequence[str], batch_size: int = 1) -> NDArray[np.float32]:
+        """Compute the logits of texts, in their order.
+
+        Returns:
+            Logits (texts, labels).
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts is one string, expected a list of strings")
+        logits = np.empty((len(texts), len(self.labels)), dtype=np.float32)
+        order = list(range(len(texts)))
+        if batch_size > 1:  # neighbours in length waste the least on padding
+            order.sort(key=lambda index: len(texts[index]))
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            inputs = self._tokenizer.encode([texts[index] for index in batch])
+            logits[batch] = self._runner.run(inputs)
+        return logits
+
+    def describe(self) -> str:
+        """Say what runs, and why."""
+        return self._description
+
+    def _classification(self, probabilities: NDArray[np.float32]) -> Classification:
+        best = int(probabilities.argmax())
+        by_label = dict(zip(self.labels, probabilities.tolist(), strict=True))
+        return Classification(self.labels[best], float(probabilities[best]), by_label)
+
+
+def _choose(targets: Sequence[Target], name: str | None) -> tuple[Target, str]:
+    """Pick the target asked for, or the first that this processor can run, and say why."""
+    available = available_isas()
+    named = [target for target in targets if name in (None, target.name)]
+    if not named:
+        names = ", ".join(target.name for target in targets)
+        raise BundleError(f"the bundle has no target {name!r}, expected one of: {names}")
+    for target in named:
+        if target.isa in available:
+            return target, "asked for" if name else "the first that this processor can run"
+    needed = ", ".join(sorted({target.isa for target in named}))
+    raise BundleError(
+        f"the bundle was compiled for {needed}, this processor has "
+        f"{', '.join(available[:-1]) or 'none of them'}; "
+        "compile it for this machine (compile.isa in the recipe)"
+    )
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
+    result: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -1,0 +1,133 @@
+"""The export stage: a PyTorch model folder becomes one plain FP32 ONNX graph."""
+
+import inspect
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from pocketbert.compress.data import load_description, load_split
+from pocketbert.compress.errors import ModelError
+from pocketbert.compress.folder import load_model
+
+from .float_edits import broadcast_mask, drop_identities, fold_reshapes, repair_mask, split_gemms
+from .graph import save_model
+from .runners.ort import OrtRunner
+from .tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+OPSET = 17
+PARITY_LIMIT = 1e-4
+PARITY_BATCHES = (1, 1, 2, 5, 16)
+
+
+def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
+    """Export a model and prove that the graph computes what PyTorch computes.
+
+    Args:
+        out: Gets `model.onnx` and `tokenizer.json`.
+        data: Folder of the data stage; the proof uses validation texts.
+        model: Folder of the stage that made the model.
+
+    Returns:
+        `parity_max_abs`, the largest difference of a logit; `edits`, how often each graph edit
+        matched; `bytes`, the size of the file.
+
+    Raises:
+        ModelError: The graph differs from PyTorch by more than 1e-4.
+    """
+    folder = model / "model"
+    torch_model = load_model(folder)
+    torch_model.set_attn_implementation("eager")  # SDPA leaves patterns that no runtime fuses
+    description = load_description(data)
+    tokenizer = Tokenizer(folder / "tokenizer.json", description.max_length)
+    texts = load_split(data, "validation").texts
+
+    logger.info("Tracing %s", type(torch_model).__name__)
+    graph = _trace(torch_model, tokenizer.encode(texts[:2]))
+    edits = {
+        edit.__name__: edit(graph)
+        for edit in (drop_identities, repair_mask, broadcast_mask, fold_reshapes, split_gemms)
+    }
+    save_model(graph, out / "model.onnx")
+    shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
+    return {
+        "parity_max_abs": _parity(torch_model, out / "model.onnx", tokenizer, texts),
+        "edits": edits,
+        "bytes": (out / "model.onnx").stat().st_size,
+    }
+
+
+class _Logits(nn.Module):
+    """Fixes the order of the inputs and gives back one tensor."""
+
+    def __init__(self, model: PreTrainedModel, names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        logits: Tensor = self.model(**dict(zip(self.names, inputs, strict=True))).logits
+        return logits
+
+
+def _trace(model: PreTrainedModel, example: dict[str, NDArray[np.int64]]) -> ModelProto:
+    inputs = _inputs_of(model, example)
+    names = list(inputs)
+    # .eval() on the outer module: tracing a wrapper in training mode would export the dropout.
+    wrapper = _Logits(model, names).eval()
+    with (
+        torch.no_grad(),
+        tempfile.TemporaryDirectory() as scratch,
+        warnings.catch_warnings(),
+    ):
+        # About tracing and the exporter's age; what they fear is what the parity check rules out.
+        warnings.simplefilter("ignore")
+        path = Path(scratch) / "traced.onnx"
+        torch.onnx.export(
+            wrapper,
+            tuple(inputs.values()),
+            path,
+            dynamo=False,  # the new exporter's graphs stay unfused in ONNX Runtime
+            opset_version=OPSET,
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes={name: {0: "batch", 1: "seq"} for name in names}
+            | {"logits": {0: "batch"}},
+        )
+        return onnx.load_model(path)
+
+
+def _parity(model: PreTrainedModel, path: Path, tokenizer: Tokenizer, texts: list[str]) -> float:
+    """Largest difference between PyTorch and ONNX Runtime over batches of several shapes."""
+    runner = OrtRunner(path)
+    worst, start = 0.0, 0
+    for size in PARITY_BATCHES:
+        batch = [texts[(start + row) % len(texts)] for row in range(size)]
+        start += size
+        inputs = tokenizer.encode(batch)
+        with torch.no_grad():
+            expected = model(**_inputs_of(model, inputs)).logits.numpy()
+        worst = max(worst, float(np.abs(runner.run(inputs) - expected).max()))
+    if not worst <= PARITY_LIMIT:
+        raise ModelError(
+            f"the exported graph differs from PyTorch by {worst:.2g}, expected at most "
+            f"{PARITY_LIMIT:g}; report this architecture ({type(model).__name__})"
+        )
+    return worst
+
+
+def _inputs_of(model: PreTrainedModel, inputs: dict[str, NDArray[np.int64]]) -> dict[str, Tensor]:
+    parameters = inspect.signature(model.forward).parameters
+    return {name: torch.from_numpy(a) for name, a in inputs.items() if name in parameters}

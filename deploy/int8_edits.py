@@ -1,0 +1,169 @@
+"""Edits that quantize or lower a graph: each returns how many places it changed."""
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from .graph import add_constant, drop_unused, initializers, producers, readers, replace_nodes
+
+# Tables with fewer rows (token types, relative positions) weigh nothing.
+MIN_TABLE_ROWS = 256
+
+# U8S8 products without VNNI are added in pairs in 16 bits: 255 * 64 * 2 still fits, * 127 does not.
+SATURATION_FREE_MAX = 64
+
+CONTRIB_DOMAIN = "com.microsoft"
+
+
+def quantize_embedding_rows(model: ModelProto) -> int:
+    """Keep every large float table that Gather reads in INT8, one symmetric scale a row.
+
+    Rows and scales are gathered first and multiplied after: a DequantizeLinear before the Gather
+    would dequantize the whole table in every call.
+    """
+    tables = initializers(model)
+    count = 0
+    for node in list(model.graph.node):
+        table = tables.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is None or not _is_large_table(table):
+            continue
+        rows = numpy_helper.to_array(table)
+        scale = _symmetric_scale(rows, axis=1, limit=127)
+        base, out = table.name, node.output[0]
+        add_constant(model, f"{base}_rows", _quantized(rows, scale, 127))
+        add_constant(model, f"{base}_row_scale", scale)
+        indices = node.input[1]
+        replace_nodes(
+            model,
+            [node],
+            [
+                helper.make_node("Gather", [f"{base}_rows", indices], [f"{out}_int8"]),
+                helper.make_node("Gather", [f"{base}_row_scale", indices], [f"{out}_scale"]),
+                helper.make_node("Cast", [f"{out}_int8"], [f"{out}_cast"], to=TensorProto.FLOAT),
+                helper.make_node("Mul", [f"{out}_cast", f"{out}_scale"], [out]),
+            ],
+        )
+        count += 1
+    drop_unused(model)
+    return count
+
+
+def release_residuals(model: ModelProto) -> int:
+    """Let all but matrix products read the float tensor instead of its quantized copy.
+
+    onnxruntime's quantizer hands the dequantized tensor to every reader, so that residual sums
+    lose precision and gain work.
+    """
+    producer = producers(model)
+    count = 0
+    for node in model.graph.node:
+        if node.op_type in ("MatMul", "QuantizeLinear", "DequantizeLinear"):
+            continue
+        for index, name in enumerate(node.input):
+            dequantize = producer.get(name)
+            if dequantize is None or dequantize.op_type != "DequantizeLinear":
+                continue
+            quantize = producer.get(dequantize.input[0])
+            if quantize is not None and quantize.op_type == "QuantizeLinear":
+                node.input[index] = quantize.input[0]
+                count += 1
+    drop_unused(model)
+    return count
+
+
+def shift_zero_points(model: ModelProto) -> int:
+    """Store activations as uint8 with zero point 128 instead of int8 with 0; weights stay int8.
+
+    Every value is the same, but ONNX Runtime's fast kernels on x86-64 multiply uint8 by int8.
+    """
+    stored = initializers(model)
+    shifted = set()
+    for node in model.graph.node:
+        is_activation = node.op_type == "QuantizeLinear" or (
+            node.op_type == "DequantizeLinear" and node.input[0] not in stored
+        )
+        if is_activation:
+            shifted.add(node.input[2])
+    for name in shifted:
+        old = numpy_helper.to_array(stored[name])
+        if old.dtype != np.int8 or old.any():
+            raise ValueError(f"{name} is {old.dtype} {old}, expected the int8 zero point 0")
+        new = np.full(old.shape, 128, dtype=np.uint8)
+        stored[name].CopyFrom(numpy_helper.from_array(new, name))
+    return len(shifted)
+
+
+def narrow_weights(model: ModelProto, exported: ModelProto) -> int:
+    """Quantize weights again from their float values, to 7 bits.
+
+    Args:
+        model: INT8 model as onnxruntime's quantizer writes it (`X` becomes `X_quantized`).
+        exported: The float model it was made from.
+    """
+    floats = initializers(exported)
+    stored = initializers(model)
+    count = 0
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear" or node.input[0] not in stored:
+            continue
+        weight = numpy_helper.to_array(floats[node.input[0].removesuffix("_quantized")])
+        scale = _symmetric_scale(weight, axis=0, limit=SATURATION_FREE_MAX)
+        new = _quantized(weight, scale, SATURATION_FREE_MAX)
+        stored[node.input[0]].CopyFrom(numpy_helper.from_array(new, node.input[0]))
+        stored[node.input[1]].CopyFrom(numpy_helper.from_array(scale.reshape(-1), node.input[1]))
+        count += 1
+    return count
+
+
+def fuse_integer_matmuls(model: ModelProto) -> int:
+    """Write DequantizeLinear, MatMul and bias Add as ONNX Runtime's MatMulIntegerToFloat.
+
+    ONNX Runtime does this itself, but leaves the bias as an operator of its own.
+    """
+    producer = producers(model)
+    reading = readers(model)
+    stored = initializers(model)
+    count = 0
+    for node in [node for node in model.graph.node if node.op_type == "MatMul"]:
+        pair = [producer.get(name) for name in node.input]
+        if any(side is None or side.op_type != "DequantizeLinear" for side in pair):
+            continue
+        activation, weight = (list(side.input) for side in pair if side is not None)
+        if weight[0] not in stored:
+            continue
+        nodes, bias, out = [node], [], node.output[0]
+        following = reading[node.output[0]]
+        if len(following) == 1 and following[0].op_type == "Add":
+            bias = [name for name in following[0].input if name in stored]
+            if bias:
+                nodes, out = [node, following[0]], following[0].output[0]
+        inputs = [activation[0], weight[0], activation[1], weight[1], activation[2], weight[2]]
+        fused = helper.make_node(
+            "MatMulIntegerToFloat", inputs + bias, [out], f"{node.name}_int8", domain=CONTRIB_DOMAIN
+        )
+        replace_nodes(model, nodes, [fused])
+        count += 1
+    if CONTRIB_DOMAIN not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(CONTRIB_DOMAIN, 1))
+    drop_unused(model)
+    return count
+
+
+def _is_large_table(tensor: TensorProto) -> bool:
+    return (
+        tensor.data_type == TensorProto.FLOAT
+        and len(tensor.dims) == 2
+        and tensor.dims[0] >= MIN_TABLE_ROWS
+    )
+
+
+def _symmetric_scale(values: NDArray[np.float32], axis: int, limit: int) -> NDArray[np.float32]:
+    largest = np.abs(values).max(axis=axis, keepdims=True)
+    return (np.where(largest > 0, largest, 1.0) / limit).astype(np.float32)
+
+
+def _quantized(
+    values: NDArray[np.float32], scale: NDArray[np.float32], limit: int
+) -> NDArray[np.int8]:
+    rounded: NDArray[np.float32] = np.rint(values / scale)
+    return rounded.clip(-limit, limit).astype(np.int8)

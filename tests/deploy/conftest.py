@@ -1,0 +1,98 @@
+"""Tiny random models, exported, quantized and compiled once for all tests of this folder."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+)
+
+from pocketbert.compress.data import load_description
+from pocketbert.deploy.compile import compile_bundle
+from pocketbert.deploy.config import CompileConfig, QuantizeConfig
+from pocketbert.deploy.export import export_onnx
+from pocketbert.deploy.quantize import quantize
+
+SHAPE = {
+    "vocab_size": 300,  # large enough that its table counts as one
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.2,  # logits that differ from text to text
+}
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(**SHAPE))
+    specials = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
+    return _stages(tmp_path_factory.mktemp("bert"), tiny_data, model, vocabulary, specials)
+
+
+@pytest.fixture(scope="session")
+def mpnet(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+    torch.manual_seed(0)
+    model = MPNetForSequenceClassification(MPNetConfig(**SHAPE))
+    words = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary[5:]]
+    specials = ("<s>", "</s>", "<pad>", "<unk>")
+    return _stages(tmp_path_factory.mktemp("mpnet"), tiny_data, model, words, specials)
+
+
+def _stages(root: Path, data: Path, model, words: list[str], specials) -> SimpleNamespace:
+    """Every stage's folder, as the pipeline would leave them."""
+    stages = SimpleNamespace(root=root, data=data)
+    for name in ("student", "exported", "quantized", "compiled"):
+        setattr(stages, name, root / name)
+        (root / name).mkdir()
+    write_model_folder(stages.student / "model", data, model, words, specials)
+    stages.export = export_onnx(out=stages.exported, data=data, model=stages.student)
+    stages.quantize = quantize(
+        out=stages.quantized,
+        config=QuantizeConfig(calibration_examples=32),
+        data=data,
+        exported=stages.exported,
+    )
+    stages.compile = compile_bundle(
+        out=stages.compiled,
+        config=CompileConfig(),
+        data=data,
+        exported=stages.exported,
+        quantized=stages.quantized,
+        lineage={"quantize": "0123456789ab"},
+        name="tiny",
+    )
+    stages.bundle = stages.compiled / "bundle"
+    return stages
+
+
+def write_model_folder(folder: Path, data: Path, model, words: list[str], specials) -> None:
+    with torch.no_grad():  # equal initial biases and norms would hide a mix-up
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(folder)
+    description = load_description(data)
+    about = {"labels": list(description.labels), "max_length": description.max_length, "widths": []}
+    (folder / "pocketbert.json").write_text(json.dumps(about))
+    start, end, _, unknown = specials
+    numbers = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token=unknown))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A {end}",
+        special_tokens=[(start, numbers[start]), (end, numbers[end])],
+    )
+    tokenizer.enable_truncation(5)  # what the file says must not count
+    tokenizer.enable_padding(pad_id=numbers[specials[2]], pad_token=specials[2], length=40)
+    tokenizer.save(str(folder / "tokenizer.json"))
