@@ -1,0 +1,57 @@
+"""What is measured: a model at one stage of its way to the device, opened as an engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pocketbert.deploy.bundle import read_bundle
+from pocketbert.deploy.engine import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A model at one stage.
+
+    Attributes:
+        name: Short name, also the stem of its files: `teacher-pytorch`.
+        title: Name in the report: `Teacher, PyTorch`.
+        kind: `model` is a model folder run by PyTorch, `onnx` a folder with `model.onnx` and
+            `tokenizer.json`, `bundle` what ships.
+        folder: Where it is.
+        model_folder: Model folder that it was made from, whose parameters are counted, if known.
+    """
+
+    name: str
+    title: str
+    kind: Literal["model", "onnx", "bundle"]
+    folder: str
+    model_folder: str | None = None
+
+
+def open_artifact(
+    artifact: Artifact, labels: tuple[str, ...], max_length: int, threads: int
+) -> Engine:
+    """Open an artifact; only the kind `model` needs PyTorch.
+
+    Args:
+        artifact: What to open.
+        labels: Label names, for a kind that does not carry its own.
+        max_length: Longest input in tokens, for a kind that does not carry its own.
+        threads: Threads of one inference.
+    """
+    folder = Path(artifact.folder)
+    if artifact.kind == "model":
+        return Engine.from_model_folder(folder, threads=threads)
+    if artifact.kind == "onnx":
+        return Engine.from_onnx(folder, labels=labels, max_length=max_length, threads=threads)
+    return Engine.open(folder, threads=threads)
+
+
+def weights_file(artifact: Artifact) -> Path:
+    """The file that holds an artifact's weights; of a bundle that of its best target."""
+    folder = Path(artifact.folder)
+    if artifact.kind == "model":
+        return folder / "model.safetensors"
+    if artifact.kind == "onnx":
+        return folder / "model.onnx"
+    return folder / read_bundle(folder).manifest.targets[0].path

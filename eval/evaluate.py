@@ -1,0 +1,193 @@
+"""Stage: measure every artifact on the same test examples and the same machine."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketbert.compress.data import DataDescription, Examples, load_description, load_split
+from pocketbert.compress.errors import DataError
+from pocketbert.deploy.tokenizer import Tokenizer
+
+from .accuracy import BATCH_SIZE, predict
+from .artifacts import Artifact, open_artifact
+from .comparison import Comparer
+from .config import EvaluateConfig
+from .environment import describe_environment, usable_cpus
+from .footprint import footprint
+from .latency import Measurement, choose_texts, measure_latency
+from .results import (
+    ArtifactResult,
+    Latency,
+    LengthHistogram,
+    Results,
+    write_results,
+)
+
+LENGTH_BIN_TOKENS = 8
+
+Logits = Mapping[str, NDArray[np.float32]]
+
+
+def evaluate(
+    *,
+    out: Path,
+    config: EvaluateConfig,
+    data: Path,
+    artifacts: Sequence[Artifact],
+    teacher: str,
+    baseline_onnx: str,
+    engine: str,
+) -> dict[str, Any]:
+    """Measure accuracy, agreement, latency, size and memory of every artifact.
+
+    Writes `results.json`, `predictions/<name>.npy` (logits, shape (examples, classes), and
+    `labels.npy`), `latency/<name>.npy` (ms, shape (rounds, texts)) and each process's log.
+
+    Args:
+        out: Folder of this stage.
+        config: How much is measured.
+        data: Folder of the data stage.
+        artifacts: In the order of the pipeline; each is also compared with the one before it.
+        teacher: Name of the artifact that runs the teacher in PyTorch.
+        baseline_onnx: Name of the artifact that runs the teacher in ONNX Runtime in FP32.
+        engine: Name of the artifact that ships.
+
+    Returns:
+        The headline numbers.
+
+    Raises:
+        DataError: If the test split is too small for an interval.
+        UserError: If an artifact cannot be opened or its process dies.
+    """
+    description = load_description(data)
+    test = load_split(data, "test")
+    if len(test.texts) < 2:
+        raise DataError(
+            f"the test split has {len(test.texts)} examples, expected two or more; "
+            "give data.test a larger fraction or another source"
+        )
+    logits = _predictions(out / "predictions", test, artifacts, description)
+    measured = measure_latency(
+        artifacts,
+        choose_texts(test.texts, config.latency_texts),
+        description.labels,
+        description.max_length,
+        config,
+        logs=out / "latency",
+    )
+    for name, measurement in measured.items():
+        _save(out / "latency" / f"{name}.npy", measurement.latencies_ms)
+
+    latencies_ms = {name: measurement.latencies_ms for name, measurement in measured.items()}
+    comparer = Comparer(logits, test.labels, latencies_ms, config)
+    before = {later.name: earlier.name for earlier, later in pairwise(artifacts)}
+    results = Results(
+        teacher=teacher,
+        baseline_onnx=baseline_onnx,
+        engine=engine,
+        labels=description.labels,
+        data_fingerprint=description.fingerprint,
+        split_sizes=description.sizes,
+        lengths=_lengths(test.texts, Path(_named(artifacts, baseline_onnx).folder), description),
+        confidence=config.confidence,
+        resamples=config.resamples,
+        latency_texts=min(config.latency_texts, len(test.texts)),
+        latency_rounds=config.latency_rounds,
+        threads=config.threads,
+        environment=describe_environment(),
+        artifacts=tuple(
+            ArtifactResult(
+                artifact=artifact,
+                engine=measured[artifact.name].engine,
+                accuracy=comparer.accuracy(artifact.name),
+                to_teacher=comparer.compare(artifact.name, teacher),
+                to_baseline=comparer.compare(artifact.name, baseline_onnx),
+                to_previous=comparer.compare(artifact.name, before.get(artifact.name)),
+                latency=_latency(measured[artifact.name]),
+                footprint=footprint(artifact),
+                resident_bytes=measured[artifact.name].resident_bytes,
+                peak_bytes=measured[artifact.name].peak_bytes,
+            )
+            for artifact in artifacts
+        ),
+    )
+    write_results(results, out)
+    return summarize(results)
+
+
+def summarize(results: Results) -> dict[str, Any]:
+    """The headline: what ships against the teacher."""
+    teacher, engine = results.of(results.teacher), results.of(results.engine)
+    assert engine.to_teacher is not None
+    assert engine.to_baseline is not None
+    kept = engine.to_teacher.retention
+    return {
+        "teacher_accuracy": teacher.accuracy.value,
+        "engine_accuracy": engine.accuracy.value,
+        "retention": kept.value,
+        "retention_interval": [kept.low, kept.high],
+        "p50_ratio_pytorch": engine.to_teacher.p50_ratio,
+        "p50_ratio_onnxruntime": engine.to_baseline.p50_ratio,
+        "size_ratio": teacher.footprint.weights_bytes / engine.footprint.weights_bytes,
+    }
+
+
+def _predictions(
+    folder: Path, test: Examples, artifacts: Sequence[Artifact], description: DataDescription
+) -> Logits:
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(folder / "labels.npy", test.labels)
+    logits = {}
+    for artifact in artifacts:
+        # One at a time: an engine's memory is given back before the next is opened.
+        engine = open_artifact(
+            artifact, description.labels, description.max_length, len(usable_cpus())
+        )
+        logits[artifact.name] = predict(engine, test.texts, test.labels, artifact.title)
+        _save(folder / f"{artifact.name}.npy", logits[artifact.name])
+    return logits
+
+
+def _latency(measurement: Measurement) -> Latency:
+    latencies_ms = measurement.latencies_ms
+    p50_ms, p90_ms, p99_ms = np.percentile(latencies_ms, (50, 90, 99))
+    return Latency(
+        p50_ms=float(p50_ms),
+        p50_by_round_ms=tuple(np.median(latencies_ms, axis=1).tolist()),
+        p90_ms=float(p90_ms),
+        p99_ms=float(p99_ms),
+        mean_ms=float(latencies_ms.mean()),
+        cold_start_ms=measurement.cold_start_ms,
+        open_ms=measurement.open_ms,
+        warm_up_passes=measurement.warm_up_passes,
+        cpus=measurement.cpus,
+    )
+
+
+def _lengths(texts: Sequence[str], folder: Path, description: DataDescription) -> LengthHistogram:
+    tokenizer = Tokenizer(folder / "tokenizer.json", description.max_length)
+    lengths = np.concatenate(
+        [
+            tokenizer.encode(texts[start : start + BATCH_SIZE])["attention_mask"].sum(axis=1)
+            for start in range(0, len(texts), BATCH_SIZE)
+        ]
+    )
+    return LengthHistogram(
+        bin_width=LENGTH_BIN_TOKENS,
+        counts=tuple(np.bincount((lengths - 1) // LENGTH_BIN_TOKENS).tolist()),
+    )
+
+
+def _named(artifacts: Sequence[Artifact], name: str) -> Artifact:
+    return next(artifact for artifact in artifacts if artifact.name == name)
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+    temporary.replace(path)

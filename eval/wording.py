@@ -1,0 +1,104 @@
+"""Measured values in words and figures: nothing is said that its interval does not carry."""
+
+from .intervals import Interval
+from .results import ArtifactResult, Comparison, Results
+
+TIMES, MINUS = "\u00d7", "\u2212"
+
+
+def percent(fraction: float) -> str:
+    """0.9143 -> `91.4%`."""
+    return f"{100 * fraction:.1f}%"
+
+
+def percent_range(interval: Interval) -> str:
+    """The interval of a fraction: `89.4 to 93.1%`."""
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}%"
+
+
+def points(interval: Interval) -> str:
+    """A difference of fractions in percentage points: `-1.2 (-2.3 to -0.1)`."""
+    value, low, high = (_signed(100 * end) for end in (interval.value, interval.low, interval.high))
+    return f"{value} ({low} to {high})"
+
+
+def milliseconds(value_ms: float) -> str:
+    """Three significant digits: `4.13 ms`, `132 ms`."""
+    return f"{_three_digits(value_ms)} ms"
+
+
+def size(value_bytes: float) -> str:
+    """Decimal megabytes, or gigabytes from ten: `17.4 MB`."""
+    if value_bytes >= 1e10:
+        return f"{_three_digits(value_bytes / 1e9)} GB"
+    return f"{_three_digits(value_bytes / 1e6)} MB"
+
+
+def times(ratio: float) -> str:
+    """`12.3x`."""
+    return f"{_three_digits(ratio)}{TIMES}"
+
+
+def times_range(by_round: tuple[float, ...]) -> str:
+    """Lowest and highest of the rounds: `11.9 to 12.6`."""
+    return f"{_three_digits(min(by_round))} to {_three_digits(max(by_round))}"
+
+
+def p_value(p: float) -> str:
+    """Two significant digits, or that it is tiny."""
+    return "<0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def verdict(comparison: Comparison) -> str:
+    """Whether the accuracies differ."""
+    if comparison.difference.holds(0):
+        return "no measurable difference"
+    return "more accurate" if comparison.difference.value > 0 else "less accurate"
+
+
+def headline(results: Results) -> list[str]:
+    """Sentences on what ships, each with its interval."""
+    teacher, engine = results.of(results.teacher), results.of(results.engine)
+    assert engine.to_teacher is not None
+    assert engine.to_baseline is not None
+    return [
+        _accuracy_sentence(results, teacher, engine, engine.to_teacher),
+        f"It answers a text in {milliseconds(engine.latency.p50_ms)} (median; 99% within "
+        f"{milliseconds(engine.latency.p99_ms)}): {_speed(engine.to_teacher)} as the teacher in "
+        f"PyTorch and {_speed(engine.to_baseline)} as the teacher in ONNX Runtime, FP32.",
+        f"Its weights take {size(engine.footprint.weights_bytes)} instead of "
+        f"{size(teacher.footprint.weights_bytes)}, and its process "
+        f"{size(engine.peak_bytes)} of memory at its peak instead of {size(teacher.peak_bytes)}.",
+        f"It gives the teacher's label on {percent(engine.to_teacher.agreement.value)} of the test "
+        f"texts ({percent_range(engine.to_teacher.agreement)}).",
+    ]
+
+
+def _accuracy_sentence(
+    results: Results, teacher: ArtifactResult, engine: ArtifactResult, comparison: Comparison
+) -> str:
+    sentence = (
+        f"The engine keeps {percent(comparison.retention.value)} of the teacher's accuracy "
+        f"({100 * results.confidence:g}% interval {percent_range(comparison.retention)}): "
+        f"{percent(engine.accuracy.value)} against {percent(teacher.accuracy.value)}"
+    )
+    if comparison.difference.holds(0):
+        return f"{sentence}, no measurable difference on {results.split_sizes['test']} test texts."
+    return f"{sentence}, a difference of {points(comparison.difference)} percentage points."
+
+
+def _speed(comparison: Comparison) -> str:
+    rounds = times_range(comparison.p50_ratio_by_round)
+    slow = " slow" if comparison.p50_ratio < 1 else " fast"
+    ratio = comparison.p50_ratio if comparison.p50_ratio >= 1 else 1 / comparison.p50_ratio
+    return f"{_three_digits(ratio)} times as{slow} (rounds: {rounds}{TIMES})"
+
+
+def _three_digits(value: float) -> str:
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", MINUS) if abs(value) >= 0.05 else "0.0"

@@ -1,0 +1,132 @@
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from pocketbert.eval import wording
+from pocketbert.eval.report import SUMMARY_COLUMNS, summary_table, write_report
+from pocketbert.eval.results import read_results
+
+VOID = {"meta", "br", "link", "img", "hr"}
+RECIPE = {"name": "tiny", "task": {"kind": "text-classification", "labels": ["<bad>", "good"]}}
+STAGES = [
+    {"name": "teacher", "seconds": 61.5, "cached": True, "summary": {"parameters": 1234567}},
+    {"name": "evaluate", "seconds": 8.25, "cached": False, "summary": {"retention": 0.5}},
+]
+
+
+class Page(HTMLParser):
+    """Checks that tags nest and keeps what a reader sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.attributes, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, *attr) for attr in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, *attr) for attr in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def report(evaluation, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    write_report(out=out, evaluation=evaluation, recipe=RECIPE, stages=STAGES)
+    return out
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    page = Page()
+    page.feed((report / "report.html").read_text())
+    page.close()
+    return page
+
+
+def test_summary_has_the_promised_keys(report):
+    found = json.loads((report / "report.json").read_text())
+    assert set(found["summary"]) == set(SUMMARY_COLUMNS) - {"recipe"}
+    assert found["summary"]["wall_s"] == 61.5 + 8.25
+    low, high = found["summary"]["retention_interval"]
+    assert low <= found["summary"]["retention"] <= high
+
+
+def test_json_holds_the_results_unrounded(report, evaluation):
+    found = json.loads((report / "report.json").read_text())
+    on_disk = json.loads((evaluation / "results.json").read_text())
+    assert found["results"] == on_disk
+
+
+def test_page_nests_and_loads_nothing(report, page):
+    assert page.open == []
+    html = (report / "report.html").read_text()
+    assert "http://" not in html
+    assert "https://" not in html
+    loads = [value for tag, name, value in page.attributes if name in ("src", "href", "xlink:href")]
+    assert all(value.startswith("#") for value in loads)
+    assert "<script" not in html
+    assert "@import" not in html
+
+
+def test_ids_are_unique_and_references_resolve(page):
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    used = [v[1:] for _, name, v in page.attributes if name in ("href", "xlink:href")]
+    labels = [v.split() for _, name, v in page.attributes if name == "aria-labelledby"]
+    assert set(used) | {label for group in labels for label in group} <= set(ids)
+
+
+def test_plot_is_drawn_and_described(report, evaluation):
+    html = (report / "report.html").read_text()
+    svg = re.search(r"<svg.*?</svg>", html, re.DOTALL).group()
+    root = ElementTree.fromstring(svg.replace("xlink:", "xlink-"))
+    assert root.attrib["role"] == "img"
+    description = root.find("desc").text
+    for result in read_results(evaluation).artifacts:
+        assert f"{result.artifact.title}: {wording.percent(result.accuracy.value)}" in description
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_page_and_text_show_the_numbers_of_the_json(report, page, name):
+    text = "".join(page.text) if name == "report.html" else (report / name).read_text()
+    summary = json.loads((report / "report.json").read_text())["summary"]
+    assert wording.percent(summary["retention"]) in text
+    assert wording.times(summary["p50_ratio_pytorch"]) in text
+    assert wording.times(summary["p50_ratio_onnxruntime"]) in text
+    for artifact in json.loads((report / "report.json").read_text())["results"]["artifacts"]:
+        assert wording.percent(artifact["accuracy"]["value"]) in text
+        for key in ("p50_ms", "p90_ms", "p99_ms"):
+            assert wording.milliseconds(artifact["latency"][key]) in text
+        assert wording.size(artifact["peak_bytes"]) in text
+
+
+def test_what_the_recipe_says_is_escaped(report, page):
+    assert "<bad>" not in (report / "report.html").read_text()
+    assert "<bad>" in "".join(page.text)
+
+
+def test_tables_of_the_text_have_equal_columns(report):
+    lines = (report / "report.md").read_text().split("## Do it again")[0].splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) > 20
+    for table in re.findall(r"(?:^\|.*\n)+", "\n".join(lines) + "\n", re.MULTILINE):
+        assert len({row.count("|") for row in table.strip().splitlines()}) == 1, table
+
+
+def test_several_reports_make_one_table(report):
+    found = json.loads((report / "report.json").read_text())
+    rows = summary_table([found, found])
+    assert [row["recipe"] for row in rows] == ["tiny", "tiny"]
+    assert tuple(rows[0]) == SUMMARY_COLUMNS

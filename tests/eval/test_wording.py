@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+from pocketbert.eval import wording
+from pocketbert.eval.intervals import Interval
+from pocketbert.eval.results import read_results
+
+
+@pytest.fixture
+def comparison(evaluation):
+    return read_results(evaluation).of("engine-int8").to_teacher
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        (Interval(-0.01, -0.03, 0.01), "no measurable difference"),
+        (Interval(-0.02, -0.03, -0.01), "less accurate"),
+        (Interval(0.02, 0.01, 0.03), "more accurate"),
+        (Interval(0.0, 0.0, 0.0), "no measurable difference"),
+    ],
+)
+def test_a_difference_is_claimed_only_if_its_interval_excludes_none(comparison, interval, words):
+    assert wording.verdict(replace(comparison, difference=interval)) == words
+
+
+def test_headline_says_when_nothing_can_be_told(evaluation):
+    results = read_results(evaluation)
+    engine = results.of("engine-int8")
+    unsure = replace(engine.to_teacher, difference=Interval(-0.01, -0.03, 0.01))
+    changed = replace(
+        results, artifacts=(*results.artifacts[:-1], replace(engine, to_teacher=unsure))
+    )
+    assert "no measurable difference on" in wording.headline(changed)[0]
+
+
+def test_headline_says_slow_when_it_is_slower(evaluation):
+    results = read_results(evaluation)
+    engine = results.of("engine-int8")
+    slower = replace(engine.to_baseline, p50_ratio=0.5, p50_ratio_by_round=(0.5, 0.5))
+    changed = replace(
+        results, artifacts=(*results.artifacts[:-1], replace(engine, to_baseline=slower))
+    )
+    assert "2.00 times as slow" in wording.headline(changed)[1]
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (wording.percent(0.91432), "91.4%"),
+        (wording.p_value(0.03412), "0.034"),
+        (wording.p_value(3e-20), "<0.0001"),
+        (wording.milliseconds(4.1349), "4.13 ms"),
+        (wording.milliseconds(131.7), "132 ms"),
+        (wording.size(17_400_000), "17.4 MB"),
+        (wording.points(Interval(-0.012, -0.023, 0.0001)), "\u22121.2 (\u22122.3 to 0.0)"),
+    ],
+)
+def test_figures(shown, expected):
+    assert shown == expected
