@@ -93,7 +93,8 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         "fingerprint": _write_splits(splits, out),
     }
     _write(out / "data.json", json.dumps(description, indent=2, ensure_ascii=False))
-    logger.info("Data: %s, dropped duplicates %s", description["sizes"], dropped)
+    sizes = ", ".join(f"{name} {size:,}" for name, size in description["sizes"].items())
+    logger.info("examples: %s; %d dropped as duplicates", sizes, sum(dropped.values()))
     return description
 
 

@@ -84,7 +84,8 @@ class _Lines:
         self.done += steps
         self.metrics.update(metrics)
         now_s = time.monotonic()
-        if self.done < self.total and now_s - self.last_line_s < SECONDS_BETWEEN_LINES:
+        ended = steps > 0 and self.done >= self.total
+        if not ended and now_s - self.last_line_s < SECONDS_BETWEEN_LINES:
             return
         self.last_line_s = now_s
         rate = (self.done - self.done_at_start) / max(now_s - self.started_s, 1e-9)

@@ -5,6 +5,7 @@ example i.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,12 @@ def _forward(
 def _open(path: Path, shape: tuple[int, ...], dtype: type) -> Any:
     if path.is_file():
         return open_memmap(path, mode="r+")
-    return open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    # A mapped file is sparse: a full disk would otherwise kill the process while it writes.
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _flush(record: Path, batches_done: int, *maps: Any) -> None:

@@ -18,7 +18,7 @@ class QuantizeConfig:
 
     __pydantic_config__ = STRICT
     calibration_examples: int = 256
-    calibration: Literal["minmax", "percentile"] = "minmax"
+    calibration: Literal["logits", "minmax", "percentile"] = "logits"
     embeddings: bool = True
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """The quantize stage: canonical INT8, explicit and symmetric Q/DQ around weight products only."""
 
+import contextlib
+import io
 import json
 import random
 import tempfile
@@ -25,10 +27,16 @@ from pocketbert.compress.progress import Progress, progress
 from .config import QuantizeConfig
 from .graph import initializers, save_model, weight_matmuls
 from .int8_edits import quantize_embedding_rows, release_residuals
+from .range_search import narrow_ranges
 from .tokenizer import Tokenizer
 
 CALIBRATION_SEED = 0
-METHODS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
+SEARCH_TEXTS = 128
+METHODS = {
+    "logits": CalibrationMethod.MinMax,  # where the search for narrower ranges begins
+    "minmax": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+}
 
 # A narrower product (the classifier's) costs nothing in float and decides the answer.
 MIN_CHANNELS = 16
@@ -48,7 +56,8 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
 
     Returns:
         `quantized_matmuls`, `float_weight_matmuls`, `embedding_tables`, `residuals_released`,
-        `calibration_texts`, `bytes`.
+        `calibration_texts`, `bytes`; with calibration "logits" also `logit_rms_before` and
+        `logit_rms`.
     """
     model = onnx.load_model(exported / "model.onnx")
     nodes = weight_matmuls(model, MIN_CHANNELS)
@@ -61,6 +70,11 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
         quantized = _quantize(exported / "model.onnx", reader, config, [n.name for n in nodes])
     released = release_residuals(quantized)
     tables = quantize_embedding_rows(quantized) if config.embeddings else 0
+    searched = {}
+    if config.calibration == "logits":
+        searched = narrow_ranges(
+            quantized, exported / "model.onnx", tokenizer, texts[:SEARCH_TEXTS]
+        )
 
     save_model(quantized, out / "model.onnx")
     ranges = _ranges(quantized)
@@ -71,6 +85,7 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
         "embedding_tables": tables,
         "residuals_released": released,
         "calibration_texts": len(texts),
+        **searched,
         "bytes": (out / "model.onnx").stat().st_size,
     }
 
@@ -113,26 +128,28 @@ def _quantize(
     with tempfile.TemporaryDirectory() as scratch:
         with_shapes, result = Path(scratch) / "shapes.onnx", Path(scratch) / "int8.onnx"
         quant_pre_process(path, with_shapes, skip_symbolic_shape=True, skip_optimization=True)
-        quantize_static(
-            with_shapes,
-            result,
-            reader,
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=["MatMul"],
-            nodes_to_quantize=nodes,
-            calibrate_method=METHODS[config.calibration],
-            extra_options={
-                "ActivationSymmetric": True,
-                "WeightSymmetric": True,
-                "QuantizeBias": False,
-                # Texts of different lengths do not stack; one by one, memory stays small too.
-                "CalibStridedMinMax": 1,
-                "OpTypesToExcludeOutputQuantization": ["MatMul"],
-            },
-        )
+        # onnxruntime prints its progress to stdout, which belongs to the command's result.
+        with contextlib.redirect_stdout(io.StringIO()):
+            quantize_static(
+                with_shapes,
+                result,
+                reader,
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                op_types_to_quantize=["MatMul"],
+                nodes_to_quantize=nodes,
+                calibrate_method=METHODS[config.calibration],
+                extra_options={
+                    "ActivationSymmetric": True,
+                    "WeightSymmetric": True,
+                    "QuantizeBias": False,
+                    # Texts of different lengths do not stack; one by one, memory stays small too.
+                    "CalibStridedMinMax": 1,
+                    "OpTypesToExcludeOutputQuantization": ["MatMul"],
+                },
+            )
         return onnx.load_model(result)
 
 

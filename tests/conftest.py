@@ -37,11 +37,11 @@ def vocabulary() -> list[str]:
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
     """A random 4-layer BERT encoder with its tokenizer, as a hub checkpoint would lie on disk."""
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     folder = tmp_path_factory.mktemp("tiny-bert")
     (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(vocabulary),

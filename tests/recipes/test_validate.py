@@ -1,0 +1,345 @@
+"""Mistakes planted in a recipe, and exactly what is said about each."""
+
+import dataclasses
+import random
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import yaml
+
+from pocketbert.compress.errors import RecipeError
+from pocketbert.recipes.load import CatalogueEntry, load_recipe
+from pocketbert.recipes.schema import Recipe
+
+from .conftest import RECIPE
+
+SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
+TOP = "name, about, seed, task, data, teacher, distill, prune, quantize, compile, evaluate"
+
+# (what is replaced, by what, the whole message)
+PLANTED = {
+    "typo in a key": (
+        "    layers: 3",
+        "    layer: 3",
+        "small.yaml:21: distill.student.layer: unknown key, expected one of init, layers, "
+        "hidden_size, intermediate_size; did you mean 'layers'?",
+    ),
+    "typo in a section": (
+        "quantize:",
+        "quantise:",
+        f"small.yaml:36: quantise: unknown key, expected one of {TOP}; did you mean 'quantize'?",
+    ),
+    "key of another section": (
+        "seed: 3",
+        "temperature: 2",
+        f"small.yaml:3: temperature: unknown key, expected one of {TOP}; did you mean "
+        "'distill.objectives.soft_targets.temperature'?",
+    ),
+    "key that nothing resembles": (
+        "  isa: auto",
+        "  zzz: 1",
+        "small.yaml:39: compile.zzz: unknown key, expected one of target, isa, threads",
+    ),
+    "text for an integer": (
+        "    layers: 3",
+        "    layers: abc",
+        "small.yaml:21: distill.student.layers is 'abc', expected an integer or a list of integers",
+    ),
+    "fraction for an integer": (
+        "seed: 3",
+        "seed: 3.5",
+        "small.yaml:3: seed is 3.5, expected an integer",
+    ),
+    "quoted number": (
+        "    epochs: 2",
+        '    epochs: "2"',
+        "small.yaml:16: teacher.training.epochs is '2', expected a number; leave out the quotes",
+    ),
+    "truth for a number": (
+        "  heads: 0.25",
+        "  heads: true",
+        "small.yaml:29: prune.heads is true, expected a number",
+    ),
+    "number for a text": (
+        "labels: [negative, positive]",
+        "labels: [0, positive]",
+        "small.yaml:6: task.labels[0] is 0, expected a text; put it in quotes",
+    ),
+    "typo in a choice": (
+        "positions: tokens",
+        "positions: token",
+        "small.yaml:24: distill.objectives.hidden.positions is 'token', expected one of 'tokens', "
+        "'first'; did you mean 'tokens'?",
+    ),
+    "choice of one": (
+        "kind: text-classification",
+        "kind: ner",
+        "small.yaml:5: task.kind is 'ner', expected 'text-classification'",
+    ),
+    "empty value": (
+        "  model: hf:bert-base-uncased",
+        "  model:",
+        f"small.yaml:14: teacher.model is empty, expected {SOURCE}",
+    ),
+    "missing value": (
+        "    learning_rate: 1e-4\n",
+        "",
+        "small.yaml:25: distill.training.learning_rate is missing, expected a number",
+    ),
+    "missing section": (
+        "compile:\n  isa: auto\n",
+        "",
+        "small.yaml:1: compile is missing, expected a section with the keys target, isa, threads",
+    ),
+    "value for a section": (
+        "quantize:\n  calibration_examples: 64",
+        "quantize: int8",
+        "small.yaml:36: quantize is 'int8', expected a section with the keys "
+        "calibration_examples, calibration, embeddings",
+    ),
+    "section for a value": (
+        "name: small",
+        "name: {is: small}",
+        "small.yaml:1: name is a section, expected a text",
+    ),
+    "list for a source": (
+        "  train: reviews.csv",
+        "  train: [reviews.csv]",
+        f"small.yaml:9: data.train is ['reviews.csv'], expected {SOURCE}",
+    ),
+    "list for a fraction or source": (
+        "  validation: 0.1",
+        "  validation: [0.1]",
+        f"small.yaml:10: data.validation is [0.1], expected a fraction or {SOURCE}",
+    ),
+    "percent for a fraction": (
+        "  neurons: 0.5",
+        "  neurons: 50",
+        "small.yaml:30: prune.neurons is 50, expected a fraction from 0 up to, not including, 1; "
+        "did you mean 0.5?",
+    ),
+    "learning rate without exponent": (
+        "    learning_rate: 1e-4",
+        "    learning_rate: 5",
+        "small.yaml:27: distill.training.learning_rate is 5, expected below 0.1 "
+        "(2e-5 to 5e-4 is usual)",
+    ),
+    "negative number": (
+        "    epochs: 3",
+        "    epochs: -3",
+        "small.yaml:26: distill.training.epochs is -3, expected a number above 0",
+    ),
+    "infinite number": (
+        "    epochs: 3",
+        "    epochs: .inf",
+        "small.yaml:26: distill.training.epochs is '.inf', expected a number",
+    ),
+    "splits beyond the data": (
+        "  test: 0.2",
+        "  test: 0.95",
+        "small.yaml:8: data: validation and test take 1.05 of the examples, expected less than 0.9",
+    ),
+    "one label": (
+        "labels: [negative, positive]",
+        "labels: [negative]",
+        "small.yaml:6: task.labels has 1 entries, expected two or more",
+    ),
+    "equal labels": (
+        "labels: [negative, positive]",
+        "labels: [good, good]",
+        "small.yaml:6: task.labels names ['good'] more than once, expected distinct names",
+    ),
+    "no objective": (
+        "    labels: {weight: 1.0}",
+        "    {}",
+        "small.yaml:31: prune.objectives is empty, expected at least one of soft_targets, hidden, "
+        "labels",
+    ),
+    "layers out of order": (
+        "    layers: 3",
+        "    layers: [4, 2]",
+        "small.yaml:21: distill.student.layers is [4, 2], expected distinct layer numbers in "
+        "rising order",
+    ),
+    "text in a list of layers": (
+        "    layers: 3",
+        "    layers: [1, two]",
+        "small.yaml:21: distill.student.layers[1] is 'two', expected an integer",
+    ),
+    "threshold with three labels": (
+        "labels: [negative, positive]\n  max_length: 64\ndata:",
+        "labels: [a, b, c]\n  max_length: 64\ndata:\n  label_threshold: 0.0",
+        "small.yaml:9: data.label_threshold is 0, expected no threshold because task.labels has 3 "
+        "entries, not two",
+    ),
+    "unsafe name": (
+        "name: small",
+        "name: ../small",
+        "small.yaml:1: name is '../small', expected a folder name of letters, digits, '.', '_' and "
+        "'-' (not 'stages')",
+    ),
+    "name of the cache": (
+        "name: small",
+        "name: stages",
+        "small.yaml:1: name is 'stages', expected a folder name of letters, digits, '.', '_' and "
+        "'-' (not 'stages')",
+    ),
+    "negative seed": (
+        "seed: 3",
+        "seed: -1",
+        "small.yaml:3: seed is -1, expected an integer from 0 to 4294967295",
+    ),
+    "two kinds of positions": (
+        "    labels: {weight: 1.0}",
+        "    hidden: {weight: 1.0, positions: first}",
+        "small.yaml:32: prune.objectives.hidden.positions is 'first', expected 'tokens' as in "
+        "distill.objectives.hidden, because both learn from the same teacher outputs",
+    ),
+    "unknown package": (
+        "  model: hf:bert-base-uncased",
+        "  model: pypi:all-MiniLM-L6",
+        "small.yaml:14: teacher.model is 'pypi:all-MiniLM-L6', expected one of "
+        "vader-movie-reviews, all-MiniLM-L6-v2, all-mpnet-base-v2 (listed in sources.yaml); "
+        "did you mean 'all-MiniLM-L6-v2'?",
+    ),
+    "package without a pin": (
+        "  train: reviews.csv",
+        "  train: {files: [{package: reviews, file: r.whl, sha256: abc}], inside: r.csv}",
+        "small.yaml:9: data.train.files[0].package is 'reviews', expected a pinned `name==version`",
+    ),
+    "package with a typo": (
+        "  train: reviews.csv",
+        "  train: {filse: [{package: r==1, file: r.whl, sha256: '"
+        + 64 * "0"
+        + "'}], inside: r.csv}",
+        "small.yaml:9: data.train.filse: unknown key, expected one of files, inside; did you mean "
+        "'files'?",
+    ),
+    "key written twice": (
+        "  heads: 0.25",
+        "  heads: 0.25\n  heads: 0.5",
+        "small.yaml:30: prune.heads: written twice, expected once (first in line 29)",
+    ),
+    "tab": (
+        "  heads: 0.25",
+        "\theads: 0.25",
+        "small.yaml:29:1: found character a tab that cannot start any token, expected valid YAML; "
+        "indent with spaces",
+    ),
+    "unclosed list": (
+        "labels: [negative, positive]",
+        "labels: [negative, positive",
+        "small.yaml:7:13: expected ',' or ']', but got ':', expected valid YAML",
+    ),
+    "alias": (
+        "  heads: 0.25",
+        "  heads: &share 0.25\n  neuron_multiple: *share",
+        "small.yaml:30:20: found an alias (*), which recipes do not have; write it out or use "
+        "`extends`, expected valid YAML",
+    ),
+    "list of parents": (
+        "seed: 3",
+        "extends: [a, b]",
+        "small.yaml:3: extends is ['a', 'b'], expected one recipe's name or path",
+    ),
+    "unknown parent": (
+        "seed: 3",
+        "extends: quickstrat",
+        "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of quickstart, "
+        "sentiment_base, sst2_hub or the path of a .yaml file; did you mean 'quickstart'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", PLANTED)
+def test_says_what_is_wrong(mistake, write):
+    old, new, message = PLANTED[mistake]
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write((old, new)))
+    assert caught.value.problems[0] == message
+    assert len(caught.value.problems) == 1
+
+
+def test_at_least_25_mistakes_are_planted():
+    assert len(PLANTED) >= 25
+
+
+def test_the_recipe_that_mistakes_are_planted_in_is_valid(write):
+    assert load_recipe(write()).seed == 3
+
+
+def test_says_everything_at_once_in_the_order_of_the_file(write):
+    path = write(
+        ("seed: 3", "seed: x"),
+        ("labels: [negative, positive]", "labels: [negative]"),
+        ("    epochs: 2", "    epoch: 0"),
+        ("learning_rate: 1e-4", "learning_rate: 7"),
+        ("    epochs: 3", "    epochs: 0"),
+        ("  heads: 0.25", "  heads: 25"),
+        ("  neurons: 0.5", "  neurons: 50\n  neuron_multiple: 0"),
+        ("name: small", "name: a/b"),
+    )
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    said = [problem.split(" is ")[0].split(": unknown")[0] for problem in caught.value.problems]
+    assert said == [
+        "small.yaml:1: name",
+        "small.yaml:3: seed",
+        "small.yaml:6: task.labels has 1 entries, expected two or more",
+        "small.yaml:16: teacher.training.epoch",
+        "small.yaml:16: teacher.training.epochs",
+        "small.yaml:26: distill.training.epochs",
+        "small.yaml:27: distill.training.learning_rate",
+        "small.yaml:29: prune.heads",
+        "small.yaml:30: prune.neurons",
+        "small.yaml:31: prune.neuron_multiple",
+    ]
+
+
+def test_any_damage_is_a_recipe_error_or_still_valid(here):
+    """Whatever stands where, no exception but RecipeError comes out, and it says something."""
+    draw = random.Random(0)
+    values = [None, True, -1, 0.5, "x", "", [], {}, [{}], {"a": 1}, [None], "pypi:x", 10**30]
+    outcomes = set()
+    for _ in range(100):
+        recipe = yaml.safe_load(RECIPE.replace("e-", ".0e-"))
+        for _ in range(draw.choice([1, 1, 2, 5])):
+            _damage(recipe, draw, draw.choice(values))
+        (here / "damaged.yaml").write_text(yaml.safe_dump(recipe))
+        try:
+            load_recipe("damaged.yaml")
+            outcomes.add("valid")
+        except RecipeError as error:
+            outcomes |= {line.partition(":")[0] for line in error.problems} or {"silent"}
+    assert outcomes == {"valid", "damaged.yaml"}
+
+
+def _damage(section: Any, draw: random.Random, value: Any) -> None:
+    if not isinstance(section, dict) or not section:
+        return
+    key = draw.choice(list(section))
+    if draw.random() < 0.6 and isinstance(section[key], dict):
+        _damage(section[key], draw, value)
+    elif draw.random() < 0.3:
+        section[key[:-1]] = section.pop(key)
+    else:
+        section[key] = value
+
+
+def test_every_config_refuses_unknown_keys():
+    seen = set()
+
+    def visit(kind: Any) -> None:
+        for inner in get_args(kind):
+            visit(inner)
+        if dataclasses.is_dataclass(kind) and kind not in seen:
+            seen.add(kind)
+            for hint in get_type_hints(kind).values():
+                visit(hint)
+
+    visit(Recipe)
+    visit(CatalogueEntry)
+    assert len(seen) > 15
+    lax = [kind for kind in seen if kind.__pydantic_config__.get("extra") != "forbid"]
+    assert lax == []
+    assert [kind for kind in seen if not kind.__dataclass_params__.frozen] == []

@@ -1,0 +1,126 @@
+"""The whole chain through the command line, on a tiny model and made-up reviews."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RECIPE = """
+name: tiny
+about: made-up reviews, to see the whole chain
+task: {{kind: text-classification, labels: [bad, good], max_length: 32}}
+data: {{train: {reviews}, validation: 0.15, test: 0.2}}
+teacher:
+  model: {checkpoint}
+  training: {{epochs: 4, learning_rate: 3e-3, batch_size: 16}}
+distill:
+  student: {{layers: 2}}
+  objectives:
+    soft_targets: {{weight: 1.0, temperature: 2.0}}
+    hidden: {{weight: 0.5}}
+    labels: {{weight: 0.2}}
+  training: {{epochs: 3, learning_rate: 2e-3, batch_size: 16}}
+prune:
+  heads: 0.5
+  neurons: 0.5
+  neuron_multiple: 16
+  objectives:
+    soft_targets: {{weight: 1.0, temperature: 2.0}}
+  training: {{epochs: 2, learning_rate: 1e-3, batch_size: 16}}
+quantize: {{calibration_examples: 32}}
+compile: {{}}
+evaluate: {{latency_texts: 20, latency_rounds: 3, resamples: 500}}
+"""
+
+
+def pocketbert(*words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("pocketbert")), *words],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_checkpoint, tiny_data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(RECIPE.format(reviews=tiny_data / "reviews.jsonl", checkpoint=tiny_checkpoint))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(recipe: Path) -> tuple[Path, Path, subprocess.CompletedProcess[str]]:
+    work = recipe.parent / "runs"
+    done = pocketbert("run", str(recipe), "--work", str(work))
+    assert done.returncode == 0, done.stderr
+    return recipe, work, done
+
+
+def test_a_run_leaves_bundle_and_reports(finished):
+    _, work, done = finished
+    names = {path.name for path in (work / "tiny").iterdir()}
+    assert {"bundle", "report.html", "report.md", "report.json"} <= names
+    summary = json.loads((work / "tiny/report.json").read_text())["summary"]
+    assert summary["teacher_accuracy"] > 0.9
+    assert summary["engine_accuracy"] > 0.8
+    low, high = summary["retention_interval"]
+    assert low <= summary["retention"] <= high
+    assert summary["size_ratio"] > 1
+    assert {"p50_ratio_pytorch", "p50_ratio_onnxruntime", "wall_s"} <= summary.keys()
+    assert "report.html" in done.stdout
+
+
+def test_progress_is_plain_lines_when_nobody_looks(finished):
+    _, _, done = finished
+    assert "Fine-tune teacher" in done.stderr
+    assert "step/s" in done.stderr
+    assert "\x1b[" not in done.stderr + done.stdout
+
+
+def test_a_finished_run_repeated_does_nothing_and_says_so(finished):
+    recipe, work, _ = finished
+    before = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
+    started_s = time.monotonic()
+    again = pocketbert("run", str(recipe), "--work", str(work))
+    assert time.monotonic() - started_s < 5
+    assert "nothing to do" in again.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
+
+
+def test_the_bundle_answers_tests_itself_and_is_scored(finished, tiny_data):
+    _, work, _ = finished
+    bundle = str(work / "tiny/bundle")
+    answers = pocketbert("predict", bundle, text="a bright film\nthe plot is very dull\n\n")
+    labels = [json.loads(line)["label"] for line in answers.stdout.splitlines()]
+    assert labels[:2] == ["good", "bad"]
+    assert len(labels) == 3  # an empty text is answered too
+    assert pocketbert("selftest", bundle).returncode == 0
+    reviews = str(tiny_data / "reviews.jsonl")
+    scored = json.loads(pocketbert("eval", bundle, "--data", reviews, "--json").stdout)
+    assert scored["accuracy"]["value"] > 0.8
+
+
+def test_changed_bytes_of_the_cache_are_refused(finished, tmp_path):
+    import shutil
+
+    recipe, work, _ = finished
+    copy = tmp_path / "runs"
+    shutil.copytree(work, copy)
+    weights = next((copy / "stages").glob("teacher-[0-9a-f]*/model/model.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    refused = pocketbert(
+        "run", str(recipe), "--work", str(copy), "--set", "distill.student.layers=1"
+    )
+    assert refused.returncode == 2
+    assert "model.safetensors" in refused.stderr
+    assert "delete the folder" in refused.stderr
+    assert "Traceback" not in refused.stderr
