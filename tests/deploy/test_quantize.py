@@ -70,7 +70,7 @@ def test_percentile_never_widens_a_range(bert, tmp_path):
     clipped = json.loads((tmp_path / "calibration.json").read_text())
     full = quantize(  # the same texts, in full range
         out=tmp_path,
-        config=QuantizeConfig(calibration_examples=8),
+        config=QuantizeConfig(calibration_examples=8, calibration="minmax"),
         data=bert.data,
         exported=bert.exported,
     )
