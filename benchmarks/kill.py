@@ -30,7 +30,7 @@ def main() -> None:
         recipe = make_tiny_recipe(Path(scratch))
         undisturbed, killed = Path(scratch) / "undisturbed", Path(scratch) / "killed"
         run(recipe, undisturbed)
-        rows = [kill_in(stage, recipe, killed) for stage in stages_of(undisturbed)]
+        rows = [kill_in(stage, recipe, killed) for stage in stages_of(recipe)]
         run(recipe, killed)
         for row in rows:
             row["same_result"] = same(row["stage"], undisturbed, killed)
@@ -89,11 +89,11 @@ def run(recipe: Path, work: Path) -> None:
     )
 
 
-def stages_of(work: Path) -> list[str]:
-    """Names of the stages in the order in which they were done."""
-    records = [json.loads(path.read_text()) for path in (work / "stages").glob("*/stage.json")]
-    ends = {r["stage"]: (r["started"], r["seconds"]) for r in records}
-    return sorted(ends, key=lambda name: ends[name])
+def stages_of(recipe: Path) -> list[str]:
+    """Names of the stages in the order in which they are done."""
+    command = [POCKETBERT, "check", str(recipe), "--json"]
+    checked = subprocess.run(command, check=True, capture_output=True, text=True)
+    return list(json.loads(checked.stdout)["cached"])
 
 
 def kill_in(stage: str, recipe: Path, work: Path) -> dict[str, object]:
@@ -106,9 +106,13 @@ def kill_in(stage: str, recipe: Path, work: Path) -> dict[str, object]:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert process.stderr is not None
+    said = []
     for line in process.stderr:
+        said.append(line)
         if line.startswith(f"{stage}: "):
             break
+    else:
+        raise SystemExit(f"{stage} never began:\n{''.join(said)}")
     started_s = time.monotonic()
     folder = next((work / "stages").glob(f"{stage}-[0-9a-f]*[0-9a-f]"))
     while process.poll() is None and time.monotonic() - started_s < 20:
