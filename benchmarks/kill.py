@@ -34,10 +34,10 @@ def main() -> None:
         run(recipe, killed)
         for row in rows:
             row["same_result"] = same(row["stage"], undisturbed, killed)
-    print(f"{'stage':<18}{'killed after':>14}{'resumed':>10}  same result")
+    print(f"{'stage':<18}{'killed after':>14}{'left files':>12}  same result")
     for row in rows:
         print(
-            f"{row['stage']:<18}{row['seconds_in_stage']:>12.1f} s{row['resumed']!s:>10}"
+            f"{row['stage']:<18}{row['seconds_in_stage']:>12.1f} s{row['left_files']!s:>10}"
             f"  {row['same_result']}"
         )
     write_results(
@@ -126,7 +126,7 @@ def kill_in(stage: str, recipe: Path, work: Path) -> dict[str, object]:
     return {
         "stage": stage,
         "seconds_in_stage": time.monotonic() - started_s,
-        "resumed": any(path.is_file() for path in folder.rglob("*")),
+        "left_files": any(path.is_file() for path in folder.rglob("*")),
     }
 
 

@@ -43,6 +43,17 @@ class Commands(TyperGroup):
         except UserError as error:
             screen.complain(f"error: {error}")
             raise typer.Exit(USER_ERROR) from None
+        except ModuleNotFoundError as error:
+            from .doctor import extra_with
+
+            requirement = extra_with(error.name or "")
+            if requirement is None:
+                raise
+            screen.complain(
+                f"error: {error.name} is not installed, expected it for this command; "
+                f"pip install '{requirement}'"
+            )
+            raise typer.Exit(USER_ERROR) from None
         except KeyboardInterrupt:
             screen.complain("stopped; run the same command again to resume")
             raise typer.Exit(INTERRUPTED) from None

@@ -12,6 +12,7 @@ from pocketbert.eval.environment import describe_environment
 
 EXTRAS = {
     "run a bundle": ("pocketbert", ("numpy", "onnxruntime", "tokenizers")),
+    "score a bundle on a labelled file": ("pocketbert[report]", ("scipy",)),
     "run a recipe": (
         "pocketbert[compress,report]",
         (
@@ -39,6 +40,14 @@ LAYOUTS = {
     "any": "none; this processor runs bundles in FP32",
 }
 OTHER_TARGETS = ("OpenVINO", "TensorRT")
+
+
+def extra_with(module: str) -> str | None:
+    """Return the smallest requirement that brings a missing module, or None if none does."""
+    for requirement, packages in EXTRAS.values():
+        if module.partition(".")[0].replace("_", "-") in packages:
+            return requirement
+    return None
 
 
 @dataclass(frozen=True)

@@ -30,3 +30,9 @@ def test_a_missing_package_comes_with_the_command_that_installs_it():
     assert ability.missing == ("no-such-package-here",)
     assert list(ability.versions) == ["numpy"]
     assert ability.install == "pip install 'pocketbert[wings]'"
+
+
+def test_a_missing_module_is_traced_to_the_extra_that_brings_it():
+    assert doctor.extra_with("scipy.stats") == "pocketbert[report]"
+    assert doctor.extra_with("pypi_simple") == "pocketbert[compress,report]"
+    assert doctor.extra_with("no_such_module") is None
