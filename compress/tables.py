@@ -41,7 +41,8 @@ def read_table(
     Args:
         path: The file.
         columns: Both by name, or both by position in a file without header.
-        file_format: `csv`, `tsv`, `jsonl`, `parquet`, or `auto` by the file's ending.
+        file_format: `csv`, `tsv`, `jsonl`, `parquet`, `auto` by the file's ending, or `text`, one
+            unlabelled text a line.
         encoding: Of the text formats.
 
     Raises:
@@ -53,7 +54,9 @@ def read_table(
             f"(paths count from {Path.cwd()})"
         )
     kind = _format(path) if file_format == "auto" else file_format
-    if kind == "parquet":
+    if kind == "text":
+        rows = _lines(_decode(path, encoding))
+    elif kind == "parquet":
         rows = _parquet_rows(path, columns)
     elif kind == "jsonl":
         rows = _json_rows(path, _decode(path, encoding), columns)
@@ -112,6 +115,12 @@ def _decode(path: Path, encoding: str) -> str:
             f"data.encoding is {encoding!r}, expected an encoding that Python knows such as "
             "'utf-8' or 'latin-1'"
         ) from error
+
+
+def _lines(text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield Row(line.strip(), None, number)
 
 
 def _delimited_rows(path: Path, text: str, columns: ColumnsConfig, kind: str) -> Iterator[Row]:

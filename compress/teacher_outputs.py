@@ -61,12 +61,19 @@ class RaggedRows:
 
 
 def compute_teacher_outputs(
-    *, data: Path, teacher: Path, hidden: str | None, student_layers: int, out: Path
+    *,
+    data: Path,
+    examples: Path,
+    teacher: Path,
+    hidden: str | None,
+    student_layers: int,
+    out: Path,
 ) -> dict[str, Any]:
-    """Run the teacher over the training split; an interrupted try is taken up where it stopped.
+    """Run the teacher over what is learned from; an interrupted try is taken up where it stopped.
 
     Args:
         data: Folder of the data stage.
+        examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         teacher: Folder of the teacher stage.
         hidden: Hidden states to keep: "tokens", "first" or None.
         student_layers: Depth of the student, which decides the teacher layers kept.
@@ -77,16 +84,16 @@ def compute_teacher_outputs(
     """
     model = load_model(teacher / "model")
     tokenizer = load_tokenizer(teacher / "model")
-    train = load_split(data, "train")
-    examples = tokenize(train, tokenizer, load_description(data).max_length)
+    train = load_split(examples, "train")
+    tokenized = tokenize(train, tokenizer, load_description(data).max_length)
     try:
         layers = uniform_layers(student_layers, model.config.num_hidden_layers)
     except ValueError as error:
         raise ModelError(f"the student learns from the teacher layer by layer: {error}") from error
-    positions = [len(ids) if hidden == "tokens" else 1 for ids in examples.input_ids]
+    positions = [len(ids) if hidden == "tokens" else 1 for ids in tokenized.input_ids]
     offsets = np.concatenate([[0], np.cumsum(positions)]).astype(np.int64)
     labels = len(load_description(data).labels)
-    logits_map = _open(out / "logits.npy", (len(examples), labels), np.float32)
+    logits_map = _open(out / "logits.npy", (len(tokenized), labels), np.float32)
     hidden_map = None
     if hidden is not None:
         np.save(out / "offsets.npy", offsets)
@@ -95,12 +102,12 @@ def compute_teacher_outputs(
 
     record = out / "batches_done.json"
     done = json.loads(record.read_text()) if record.is_file() else 0
-    batches = list(_batches_by_length(examples))
+    batches = list(_batches_by_length(tokenized))
     collate = Collate(tokenizer.pad_token_id)
     with progress("Run teacher", total=len(batches), unit="batch", done=done) as bar:
         for number in range(done, len(batches)):
             rows = batches[number]
-            batch = collate([examples[row] for row in rows])
+            batch = collate([tokenized[row] for row in rows])
             logits, states = _forward(model, batch, layers if hidden is not None else [])
             logits_map[rows] = logits
             if hidden_map is not None:
@@ -112,9 +119,9 @@ def compute_teacher_outputs(
     _flush(record, len(batches), logits_map, hidden_map)
     record.unlink()
     return {
-        "examples": len(examples),
+        "examples": len(tokenized),
         "bytes": logits_map.nbytes + (hidden_map.nbytes if hidden_map is not None else 0),
-        "training_accuracy": float((logits_map.argmax(-1) == train.labels).mean()),
+        "training_accuracy": _accuracy(logits_map, train.labels),
         "teacher_layers": layers,
     }
 
@@ -128,6 +135,11 @@ def load_teacher_outputs(folder: Path) -> TeacherOutputs:
     return TeacherOutputs(
         logits, RaggedRows(rows, np.load(folder / "offsets.npy")), int(rows.shape[-1])
     )
+
+
+def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    labelled = labels >= 0
+    return float((logits[labelled].argmax(-1) == labels[labelled]).mean())
 
 
 def _batches_by_length(examples: TokenizedExamples) -> Iterator[list[int]]:

@@ -14,12 +14,13 @@ from .validate import nearest, validate
 
 SHIPPED = Path(__file__).parent
 CATALOGUE = "sources.yaml"
-# Where a recipe may name a source, and so `pypi:NAME`.
+# Where a recipe may name a source, and so `pypi:NAME`; `*` is every element of a list.
 SOURCE_PATHS: tuple[Key, ...] = (
     ("data", "train"),
     ("data", "validation"),
     ("data", "test"),
     ("teacher", "model"),
+    ("transfer", "unlabelled", "*", "source"),
     ("distill", "student", "init"),
 )
 
@@ -174,10 +175,20 @@ def _resolve_packages(tree: Tree, catalogue: dict[str, PypiSource]) -> None:
 
 
 def _named_packages(values: Any) -> Iterator[tuple[Key, dict[str, Any], str]]:
-    for path in SOURCE_PATHS:
-        section = values
-        for part in path[:-1]:
-            section = section.get(part) if isinstance(section, dict) else None
-        key = str(path[-1])
-        if isinstance(section, dict) and str(section.get(key)).startswith("pypi:"):
-            yield path, section, key
+    for pattern in SOURCE_PATHS:
+        key = str(pattern[-1])
+        for path, section in _sections(values, pattern[:-1]):
+            if isinstance(section, dict) and str(section.get(key)).startswith("pypi:"):
+                yield (*path, key), section, key
+
+
+def _sections(values: Any, pattern: Key) -> Iterator[tuple[Key, Any]]:
+    if not pattern:
+        yield (), values
+    elif pattern[0] == "*":
+        for number, element in enumerate(values if isinstance(values, list) else []):
+            for path, section in _sections(element, pattern[1:]):
+                yield (number, *path), section
+    elif isinstance(values, dict) and pattern[0] in values:
+        for path, section in _sections(values[pattern[0]], pattern[1:]):
+            yield (pattern[0], *path), section

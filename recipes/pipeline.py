@@ -16,6 +16,7 @@ EXPORT = Stage("pocketbert.deploy.export:export_onnx")
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),
     "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
+    "transfer": Stage("pocketbert.compress.transfer:build_transfer_set"),
     "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
     "distill": Stage("pocketbert.compress.distill:distill"),
     "prune": Stage("pocketbert.compress.prune:prune"),
@@ -56,7 +57,19 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     model = teacher
 
     if recipe.distill or recipe.prune:
-        outputs = stage("teacher-outputs", data=data, teacher=teacher, **_outputs_wanted(recipe))
+        examples = data
+        if recipe.transfer:
+            tables = [table.source for table in recipe.transfer.unlabelled]
+            examples = stage(
+                "transfer", *tables, config=recipe.transfer, seed=recipe.seed, data=data
+            )
+        outputs = stage(
+            "teacher-outputs",
+            data=data,
+            examples=examples,
+            teacher=teacher,
+            **_outputs_wanted(recipe),
+        )
     if recipe.distill:
         init = recipe.distill.student.init
         model = stage(
@@ -65,6 +78,7 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
             config=recipe.distill,
             seed=recipe.seed,
             data=data,
+            examples=examples,
             teacher=teacher,
             teacher_outputs=outputs,
         )
@@ -76,6 +90,7 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
             config=recipe.prune,
             seed=recipe.seed,
             data=data,
+            examples=examples,
             student=model,
             teacher_outputs=outputs,
         )

@@ -11,6 +11,7 @@ from pocketbert.compress.config import (
     PruneConfig,
     TaskConfig,
     TeacherConfig,
+    TransferConfig,
 )
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.eval.config import EvaluateConfig
@@ -30,6 +31,7 @@ class Recipe:
         task: What is predicted.
         data: Where the examples come from.
         teacher: The full model.
+        transfer: Texts that only the teacher labels.
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
         quantize: INT8.
@@ -44,6 +46,7 @@ class Recipe:
     task: TaskConfig
     data: DataConfig
     teacher: TeacherConfig
+    transfer: TransferConfig | None = None
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
     quantize: QuantizeConfig | None = None
@@ -76,6 +79,8 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
+    if recipe.transfer is not None and recipe.distill is None and recipe.prune is None:
+        yield ("transfer is a section, expected none without distill or prune, which learn from it")
     if recipe.prune is None or recipe.prune.objectives.hidden is None:
         return
     positions = recipe.prune.objectives.hidden.positions

@@ -51,7 +51,12 @@ def teacher(tiny_checkpoint, tiny_data, tmp_path_factory):
 def outputs(teacher, tiny_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("outputs")
     compute_teacher_outputs(
-        data=tiny_data, teacher=teacher[0], hidden="tokens", student_layers=2, out=out
+        data=tiny_data,
+        examples=tiny_data,
+        teacher=teacher[0],
+        hidden="tokens",
+        student_layers=2,
+        out=out,
     )
     return out
 
@@ -63,7 +68,13 @@ def student(teacher, outputs, tiny_data, tmp_path_factory):
         student=StudentConfig(layers=2), objectives=OBJECTIVES, training=TRAINING
     )
     summary = distill(
-        config=config, seed=0, data=tiny_data, teacher=teacher[0], teacher_outputs=outputs, out=out
+        config=config,
+        seed=0,
+        data=tiny_data,
+        examples=tiny_data,
+        teacher=teacher[0],
+        teacher_outputs=outputs,
+        out=out,
     )
     return out, summary
 
@@ -97,6 +108,7 @@ def test_interrupted_teacher_outputs_go_on(teacher, outputs, tiny_data, tmp_path
     (tmp_path / "out/batches_done.json").write_text("2")
     compute_teacher_outputs(
         data=tiny_data,
+        examples=tiny_data,
         teacher=teacher[0],
         hidden="tokens",
         student_layers=2,
@@ -126,8 +138,8 @@ def test_pruned_model_reloads_with_one_call_and_gives_the_same_logits(
         heads=0.5, neurons=0.5, neuron_multiple=16, objectives=OBJECTIVES, training=TRAINING
     )
     summary = prune(
-        config=config, seed=0, data=tiny_data, student=student[0], teacher_outputs=outputs,
-        out=tmp_path,
+        config=config, seed=0, data=tiny_data, examples=tiny_data, student=student[0],
+        teacher_outputs=outputs, out=tmp_path,
     )  # fmt: skip
     reloaded = load_model(tmp_path / "model")
     assert summary["widths"] == widths_of(reloaded)
@@ -158,8 +170,8 @@ def test_different_tokenizers_cannot_share_token_states(
     )
     with pytest.raises(ModelError, match="cut the texts into different tokens"):
         distill(
-            config=config, seed=0, data=tiny_data, teacher=teacher[0], teacher_outputs=outputs,
-            out=tmp_path / "out",
+            config=config, seed=0, data=tiny_data, examples=tiny_data, teacher=teacher[0],
+            teacher_outputs=outputs, out=tmp_path / "out",
         )  # fmt: skip
 
 

@@ -29,7 +29,15 @@ def fingerprints(steps):
 
 
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
-    assert sorted(planned(), key=list(STAGES).index) == sorted(STAGES, key=list(STAGES).index)
+    names = planned("transfer={augment: {mixed: {variants: 1}}}")
+    assert sorted(names, key=list(STAGES).index) == list(STAGES)
+
+
+def test_without_transfer_the_training_split_is_learned_from(planned):
+    for with_transfer, name in ((True, "transfer"), (False, "data")):
+        steps = planned(*["transfer={augment: {mixed: {variants: 1}}}"] * with_transfer)
+        for stage in ("teacher-outputs", "distill", "prune"):
+            assert steps[stage].params["examples"] == steps[name].folder
 
 
 def test_every_stage_comes_after_what_it_reads(planned):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -18,9 +18,10 @@ def keys_of(section: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
     found: dict[str, str] = {}
     hints = get_type_hints(section)
     for field in dataclasses.fields(section):
-        kind: Any = next(
-            (k for k in members(hints[field.name]) if dataclasses.is_dataclass(k)), None
-        )
+        inside = [
+            get_args(k)[0] if get_origin(k) is tuple else k for k in members(hints[field.name])
+        ]
+        kind: Any = next((k for k in inside if dataclasses.is_dataclass(k)), None)
         if kind is not None and kind.__name__ != "PypiSource":
             below = () if field.name in SHARED else path
             found |= keys_of(kind, (*below, field.name))

@@ -1,0 +1,74 @@
+"""Stage: the texts a student learns from when the training split is not all there is."""
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .augment import augment
+from .config import TransferConfig
+from .data import load_split, read_texts, write_text
+from .split import normalise
+
+logger = logging.getLogger(__name__)
+
+UNLABELLED = -100  # what torch's cross-entropy leaves out
+
+
+def build_transfer_set(
+    *, config: TransferConfig, seed: int, data: Path, out: Path
+) -> dict[str, Any]:
+    """Write `train.jsonl`: the training split, then further texts with the label -100.
+
+    A text that stands in the validation or test split, or twice, is dropped.
+
+    Args:
+        config: Which texts are added.
+        seed: For the augmenters' choices.
+        data: Folder of the data stage.
+        out: Stage folder.
+
+    Returns:
+        How many texts each kind added, how many were dropped and why.
+
+    Raises:
+        DataError: A table of unlabelled texts is not as the recipe says.
+    """
+    train = load_split(data, "train")
+    held_out = {
+        normalise(text)
+        for held_out_split in (load_split(data, "validation"), load_split(data, "test"))
+        for text in held_out_split.texts
+    }
+    known = {normalise(text) for text in train.texts}
+    records = [
+        {"text": text, "label": int(label)}
+        for text, label in zip(train.texts, train.labels, strict=True)
+    ]
+    counts = {"labelled": len(records), "dropped_held_out": 0, "dropped_duplicates": 0}
+    for kind, texts in _further_texts(config, train.texts, seed):
+        counts[kind] = 0
+        for text in texts:
+            key = normalise(text)
+            if key in held_out:
+                counts["dropped_held_out"] += 1
+            elif key in known:
+                counts["dropped_duplicates"] += 1
+            else:
+                known.add(key)
+                counts[kind] += 1
+                records.append({"text": text, "label": UNLABELLED})
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_text(out / "train.jsonl", lines)
+    logger.info("transfer texts: %s", ", ".join(f"{kind} {n:,}" for kind, n in counts.items()))
+    return counts
+
+
+def _further_texts(
+    config: TransferConfig, train: list[str], seed: int
+) -> Iterable[tuple[str, Iterable[str]]]:
+    if config.unlabelled:
+        yield "unlabelled", (text for table in config.unlabelled for text in read_texts(table))
+    if config.augment is not None:
+        yield "augmented", augment(train, config.augment, seed)

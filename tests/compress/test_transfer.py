@@ -1,0 +1,122 @@
+"""Texts beside the training split: where they come from and what may not be among them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pocketbert.compress.augment import AUGMENTERS, augment
+from pocketbert.compress.config import (
+    AugmentConfig,
+    MixedConfig,
+    SpansConfig,
+    TransferConfig,
+    UnlabelledConfig,
+    WordsConfig,
+)
+from pocketbert.compress.data import load_split
+from pocketbert.compress.errors import DataError
+from pocketbert.compress.split import normalise
+from pocketbert.compress.transfer import UNLABELLED, build_transfer_set
+
+TEXTS = ["the film is dull and slow", "the plot is bright and slow", "a story"]
+
+
+@pytest.mark.parametrize("name", AUGMENTERS)
+def test_the_seed_alone_decides(name):
+    config = AugmentConfig(**{name: CONFIGS[name]})
+    assert list(augment(TEXTS, config, seed=1)) == list(augment(TEXTS, config, seed=1))
+    assert list(augment(TEXTS * 9, config, seed=1)) != list(augment(TEXTS * 9, config, seed=2))
+
+
+CONFIGS = {
+    "spans": SpansConfig(variants=3, shortest=2),
+    "mixed": MixedConfig(variants=3),
+    "words": WordsConfig(variants=3, fraction=0.9),
+}
+
+
+@pytest.mark.parametrize("name", AUGMENTERS)
+def test_each_text_gets_its_variants(name):
+    new = list(augment(TEXTS, AugmentConfig(**{name: CONFIGS[name]}), seed=0))
+    assert len(new) == 3 * len(TEXTS)
+    assert all(new)
+
+
+def test_a_span_is_cut_from_its_text():
+    config = AugmentConfig(spans=SpansConfig(variants=20, shortest=3))
+    for number, span in enumerate(augment(TEXTS, config, seed=0)):
+        source = TEXTS[number // 20]
+        assert f" {span} " in f" {source} "
+        assert len(span.split()) >= min(3, len(source.split()))
+
+
+def test_a_mixed_text_begins_as_its_own_and_ends_as_another():
+    for number, text in enumerate(augment(TEXTS, AugmentConfig(mixed=CONFIGS["mixed"]), seed=0)):
+        words = text.split()
+        assert words[0] == TEXTS[number // 3].split()[0]
+        assert words[-1] in {source.split()[-1] for source in TEXTS}
+
+
+def test_replaced_words_stood_between_the_same_neighbours():
+    config = AugmentConfig(words=WordsConfig(variants=40, fraction=0.5))
+    new = list(augment(TEXTS, config, seed=0))[:40]
+    # `dull` and `bright` both stand between `is` and `and`.
+    assert {text.split()[3] for text in new} == {"dull", "bright"}
+    assert {text.split()[1] for text in new} == {"film", "plot"}  # both follow `the`
+    assert {text.split()[-1] for text in new} == {"slow"}
+
+
+@pytest.fixture
+def unlabelled(tiny_data, tmp_path):
+    """Two new texts, one of them twice, beside one of each split."""
+    split = {name: load_split(tiny_data, name).texts[0] for name in ("train", "validation", "test")}
+    path = tmp_path / "more.txt"
+    path.write_text(
+        "\n".join([*split.values(), "", "one new text", "One  new TEXT", "another one"])
+    )
+    return path
+
+
+def test_further_texts_have_no_label_and_none_is_held_out(tiny_data, unlabelled, tmp_path):
+    config = TransferConfig(
+        unlabelled=(UnlabelledConfig(source=str(unlabelled), format="text"),),
+        augment=AugmentConfig(mixed=MixedConfig(variants=2), spans=SpansConfig(variants=1)),
+    )
+    counts = build_transfer_set(config=config, seed=0, data=tiny_data, out=tmp_path)
+    train, everything = load_split(tiny_data, "train"), load_split(tmp_path, "train")
+    assert counts["unlabelled"] == 2
+    assert counts["dropped_held_out"] >= 2
+    assert counts["augmented"] > len(train)
+    assert everything.texts[: len(train)] == train.texts
+    np.testing.assert_array_equal(everything.labels[: len(train)], train.labels)
+    assert set(everything.labels[len(train) :]) == {UNLABELLED}
+    assert everything.texts[len(train) : len(train) + 2] == ["one new text", "another one"]
+    held_out = {
+        normalise(text)
+        for name in ("validation", "test")
+        for text in load_split(tiny_data, name).texts
+    }
+    normal = [normalise(text) for text in everything.texts]
+    assert not held_out & set(normal)
+    assert len(normal[len(train) :]) == len(set(normal[len(train) :]))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "tsv"])
+def test_a_table_needs_no_label_column(kind, tiny_data, tmp_path):
+    path = tmp_path / f"more.{kind}"
+    path.write_text(json.dumps({"words": "a new one"}) if kind == "jsonl" else "7\ta new one\n")
+    table = UnlabelledConfig(source=str(path), text="words" if kind == "jsonl" else 1)
+    build_transfer_set(
+        config=TransferConfig(unlabelled=(table,)), seed=0, data=tiny_data, out=tmp_path
+    )
+    assert load_split(tmp_path, "train").texts[-1] == "a new one"
+
+
+def test_a_missing_column_is_named(tiny_data, tmp_path):
+    path = tmp_path / "more.csv"
+    path.write_text("body,stars\nfine,1\n")
+    config = TransferConfig(unlabelled=(UnlabelledConfig(source=str(path)),))
+    with pytest.raises(DataError, match="has the columns 'body', 'stars', expected 'text'"):
+        build_transfer_set(config=config, seed=0, data=tiny_data, out=tmp_path)
+    assert not (tmp_path / "train.jsonl").exists()
