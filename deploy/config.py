@@ -8,7 +8,7 @@ from pocketbert.compress.config import STRICT, check_positive
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeConfig:
-    """Static INT8 with explicit, symmetric Q/DQ.
+    """Static INT8 with explicit Q/DQ.
 
     Attributes:
         calibration_examples: Training texts, at their real lengths, that set activation ranges.
@@ -18,7 +18,7 @@ class QuantizeConfig:
 
     __pydantic_config__ = STRICT
     calibration_examples: int = 256
-    calibration: Literal["logits", "minmax", "percentile"] = "logits"
+    calibration: Literal["minmax", "percentile"] = "minmax"
     embeddings: bool = True
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The quantize stage: canonical INT8, explicit and symmetric Q/DQ around weight products only."""
+"""The quantize stage: canonical INT8, explicit Q/DQ around weight products only."""
 
 import contextlib
 import io
@@ -27,13 +27,10 @@ from pocketbert.compress.progress import Progress, progress
 from .config import QuantizeConfig
 from .graph import initializers, save_model, weight_matmuls
 from .int8_edits import quantize_embedding_rows, release_residuals
-from .range_search import narrow_ranges
 from .tokenizer import Tokenizer
 
 CALIBRATION_SEED = 0
-SEARCH_TEXTS = 128
 METHODS = {
-    "logits": CalibrationMethod.MinMax,  # where the search for narrower ranges begins
     "minmax": CalibrationMethod.MinMax,
     "percentile": CalibrationMethod.Percentile,
 }
@@ -45,19 +42,20 @@ MIN_CHANNELS = 16
 def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -> dict[str, Any]:
     """Quantize an exported model once for all targets.
 
-    Weights are INT8 per output channel, activations INT8 per tensor, zero points 0; softmax,
-    LayerNorm, GELU and the attention products stay in float.
+    Weights are INT8 per output channel and symmetric. Activations are INT8 per tensor over the
+    range seen, whose zero point costs CPUs nothing: what GELU puts out has no negative side to
+    speak of, and one-sided outliers are common behind LayerNorm. Softmax, LayerNorm, GELU and the
+    attention products stay in float.
 
     Args:
-        out: Gets `model.onnx` and `calibration.json` (tensor name to largest magnitude).
+        out: Gets `model.onnx` and `calibration.json` (tensor name to lowest and highest value).
         config: How activations are calibrated.
         data: Folder of the data stage; ranges come from training texts only.
         exported: Folder of the export stage.
 
     Returns:
         `quantized_matmuls`, `float_weight_matmuls`, `embedding_tables`, `residuals_released`,
-        `calibration_texts`, `bytes`; with calibration "logits" also `logit_rms_before` and
-        `logit_rms`.
+        `calibration_texts`, `bytes`.
     """
     model = onnx.load_model(exported / "model.onnx")
     nodes = weight_matmuls(model, MIN_CHANNELS)
@@ -70,11 +68,6 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
         quantized = _quantize(exported / "model.onnx", reader, config, [n.name for n in nodes])
     released = release_residuals(quantized)
     tables = quantize_embedding_rows(quantized) if config.embeddings else 0
-    searched = {}
-    if config.calibration == "logits":
-        searched = narrow_ranges(
-            quantized, exported / "model.onnx", tokenizer, texts[:SEARCH_TEXTS]
-        )
 
     save_model(quantized, out / "model.onnx")
     ranges = _ranges(quantized)
@@ -85,7 +78,6 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
         "embedding_tables": tables,
         "residuals_released": released,
         "calibration_texts": len(texts),
-        **searched,
         "bytes": (out / "model.onnx").stat().st_size,
     }
 
@@ -142,7 +134,7 @@ def _quantize(
                 nodes_to_quantize=nodes,
                 calibrate_method=METHODS[config.calibration],
                 extra_options={
-                    "ActivationSymmetric": True,
+                    "ActivationSymmetric": False,
                     "WeightSymmetric": True,
                     "QuantizeBias": False,
                     # Texts of different lengths do not stack; one by one, memory stays small too.
@@ -153,11 +145,14 @@ def _quantize(
         return onnx.load_model(result)
 
 
-def _ranges(model: ModelProto) -> dict[str, float]:
-    """Largest magnitude that each quantized activation can hold."""
+def _ranges(model: ModelProto) -> dict[str, tuple[float, float]]:
+    """Lowest and highest value that each quantized activation can hold."""
     stored = initializers(model)
-    return {
-        node.input[0]: 127 * float(numpy_helper.to_array(stored[node.input[1]]))
-        for node in model.graph.node
-        if node.op_type == "QuantizeLinear"
-    }
+    ranges = {}
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            scale, zero_point = (
+                float(numpy_helper.to_array(stored[name])) for name in node.input[1:]
+            )
+            ranges[node.input[0]] = ((-128 - zero_point) * scale, (127 - zero_point) * scale)
+    return ranges

@@ -23,8 +23,8 @@ STAGES = {
     "export-teacher": EXPORT,
     "export-student": EXPORT,
     "export-pruned": EXPORT,
-    "quantize": Stage("pocketbert.deploy.quantize:quantize"),
-    "compile": Stage("pocketbert.deploy.compile:compile_bundle"),
+    "quantize": Stage("pocketbert.deploy.quantize:quantize", version=2),
+    "compile": Stage("pocketbert.deploy.compile:compile_bundle", version=2),
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
     "report": Stage("pocketbert.eval.report:write_report"),
 }

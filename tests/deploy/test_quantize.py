@@ -18,7 +18,7 @@ def stages(request):
     return request.getfixturevalue(request.param)
 
 
-def test_layout_is_symmetric_int8_on_weight_products_only(stages):
+def test_layout_is_int8_on_weight_products_only(stages):
     graph = onnx.load(stages.quantized / "model.onnx").graph
     stored = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     producer = {name: node.op_type for node in graph.node for name in node.output}
@@ -26,7 +26,8 @@ def test_layout_is_symmetric_int8_on_weight_products_only(stages):
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             zero_point = stored[node.input[2]]
             assert zero_point.dtype == np.int8
-            assert not zero_point.any()
+            if node.input[0] in stored:  # a weight
+                assert not zero_point.any()
         sources = [producer.get(name) for name in node.input]
         if "DequantizeLinear" in sources:
             assert (node.op_type, sources) == ("MatMul", ["DequantizeLinear", "DequantizeLinear"])
@@ -51,7 +52,11 @@ def test_classifier_and_attention_products_stay_float(stages):
 def test_calibration_table_holds_a_range_for_every_activation(stages):
     ranges = json.loads((stages.quantized / "calibration.json").read_text())
     assert len(ranges) == 9
-    assert all(value > 0 for value in ranges.values())
+    assert all(low <= 0 < high for low, high in ranges.values())
+    behind_gelu = [r for name, r in ranges.items() if "intermediate" in name]
+    # GELU's lowest value is -0.17: a symmetric range would leave half of the steps unused.
+    assert len(behind_gelu) == 2
+    assert all(-0.2 < low < 0 for low, _ in behind_gelu)
 
 
 def test_agrees_with_the_float_model(stages):
@@ -77,7 +82,9 @@ def test_percentile_never_widens_a_range(bert, tmp_path):
     assert full["embedding_tables"] == 1
     largest = json.loads((tmp_path / "calibration.json").read_text())
     assert clipped.keys() == largest.keys()
-    assert all(clipped[name] <= 1.01 * largest[name] for name in largest)
+    for name, (low, high) in largest.items():
+        assert clipped[name][0] >= 1.01 * low - 0.01 * high
+        assert clipped[name][1] <= 1.01 * high - 0.01 * low
 
 
 def test_the_same_config_calibrates_the_same(bert, tmp_path):
