@@ -20,6 +20,7 @@ from pocketbert.compress.data import load_description, load_split
 from pocketbert.compress.errors import ModelError
 from pocketbert.compress.folder import load_model
 
+from .first_position import first_position_only
 from .float_edits import broadcast_mask, drop_identities, fold_reshapes, repair_mask, split_gemms
 from .graph import save_model
 from .runners.ort import OrtRunner
@@ -58,7 +59,14 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
     graph = _trace(torch_model, tokenizer.encode(texts[:2]))
     edits = {
         edit.__name__: edit(graph)
-        for edit in (drop_identities, repair_mask, broadcast_mask, fold_reshapes, split_gemms)
+        for edit in (
+            drop_identities,
+            repair_mask,
+            broadcast_mask,
+            fold_reshapes,
+            split_gemms,
+            first_position_only,
+        )
     }
     save_model(graph, out / "model.onnx")
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")

@@ -12,7 +12,7 @@ from pocketbert.eval.artifacts import Artifact
 from .cache import Stage, StageCache, Step
 from .schema import Recipe
 
-EXPORT = Stage("pocketbert.deploy.export:export_onnx")
+EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=2)
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),
     "teacher": Stage("pocketbert.compress.teacher:train_teacher"),

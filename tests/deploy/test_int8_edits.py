@@ -27,7 +27,8 @@ def test_zero_point_shift_is_bit_identical(name, request, tmp_path):
     stages = request.getfixturevalue(name)
     model = onnx.load(stages.quantized / "model.onnx")
     before = logits(model, tmp_path / "s8.onnx", stages, optimize=False)
-    assert shift_zero_points(model) == 9  # two layers of four, and the pooler
+    # two layers of four, the last layer's query, and the pooler
+    assert shift_zero_points(model) == 10
     after = logits(model, tmp_path / "u8.onnx", stages, optimize=False)
     np.testing.assert_array_equal(after, before)
     weights = [t for t in model.graph.initializer if t.name.endswith("_quantized")]
