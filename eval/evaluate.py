@@ -82,9 +82,6 @@ def evaluate(
     for name, measurement in measured.items():
         _save(out / "latency" / f"{name}.npy", measurement.latencies_ms)
 
-    latencies_ms = {name: measurement.latencies_ms for name, measurement in measured.items()}
-    comparer = Comparer(logits, test.labels, latencies_ms, config)
-    before = {later.name: earlier.name for earlier, later in pairwise(artifacts)}
     results = Results(
         teacher=teacher,
         baseline_onnx=baseline_onnx,
@@ -99,20 +96,8 @@ def evaluate(
         latency_rounds=config.latency_rounds,
         threads=config.threads,
         environment=describe_environment(),
-        artifacts=tuple(
-            ArtifactResult(
-                artifact=artifact,
-                engine=measured[artifact.name].engine,
-                accuracy=comparer.accuracy(artifact.name),
-                to_teacher=comparer.compare(artifact.name, teacher),
-                to_baseline=comparer.compare(artifact.name, baseline_onnx),
-                to_previous=comparer.compare(artifact.name, before.get(artifact.name)),
-                latency=_latency(measured[artifact.name]),
-                footprint=footprint(artifact),
-                resident_bytes=measured[artifact.name].resident_bytes,
-                peak_bytes=measured[artifact.name].peak_bytes,
-            )
-            for artifact in artifacts
+        artifacts=_compared(
+            artifacts, logits, test.labels, measured, config, teacher, baseline_onnx
         ),
     )
     write_results(results, out)
@@ -150,6 +135,35 @@ def _predictions(
         logits[artifact.name] = predict(engine, test.texts, test.labels, artifact.title)
         _save(folder / f"{artifact.name}.npy", logits[artifact.name])
     return logits
+
+
+def _compared(
+    artifacts: Sequence[Artifact],
+    logits: Logits,
+    labels: NDArray[np.int64],
+    measured: Mapping[str, Measurement],
+    config: EvaluateConfig,
+    teacher: str,
+    baseline_onnx: str,
+) -> tuple[ArtifactResult, ...]:
+    latencies_ms = {name: measurement.latencies_ms for name, measurement in measured.items()}
+    comparer = Comparer(logits, labels, latencies_ms, config)
+    before = {later.name: earlier.name for earlier, later in pairwise(artifacts)}
+    return tuple(
+        ArtifactResult(
+            artifact=artifact,
+            engine=measured[artifact.name].engine,
+            accuracy=comparer.accuracy(artifact.name),
+            to_teacher=comparer.compare(artifact.name, teacher),
+            to_baseline=comparer.compare(artifact.name, baseline_onnx),
+            to_previous=comparer.compare(artifact.name, before.get(artifact.name)),
+            latency=_latency(measured[artifact.name]),
+            footprint=footprint(artifact),
+            resident_bytes=measured[artifact.name].resident_bytes,
+            peak_bytes=measured[artifact.name].peak_bytes,
+        )
+        for artifact in artifacts
+    )
 
 
 def _latency(measurement: Measurement) -> Latency:
