@@ -289,27 +289,62 @@ class TransferConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudentConfig:
-    """The small model, BERT-shaped.
+class BilstmConfig:
+    """A bidirectional LSTM with self-attention (Tang et al. 2019).
 
     Attributes:
-        init: `teacher` copies the teacher's layers, `fresh` draws new weights in the teacher's
-            shape, anything else is the source of a checkpoint.
+        embedding_size: Width of the word table; `init` gives its leading components.
+        hidden_size: Width of each direction.
+        dropout: Share of the embeddings and of the text vector that is dropped in training.
+    """
+
+    __pydantic_config__ = STRICT
+    embedding_size: int = 128
+    hidden_size: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_positive("embedding_size", self.embedding_size)
+        check_positive("hidden_size", self.hidden_size)
+        check_fraction("dropout", self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """The small model: BERT-shaped with `layers`, or an LSTM with `bilstm`.
+
+    Attributes:
+        init: `teacher` copies the teacher's layers (a BiLSTM its word table), `fresh` draws new
+            weights in the teacher's shape, anything else is the source of a checkpoint.
         layers: How many layers (spread evenly over the initial model's), or which, from 0.
         hidden_size: Width, if smaller than the initial model's.
         intermediate_size: Feed-forward width, if smaller than the initial model's.
+        bilstm: The LSTM's widths.
     """
 
     __pydantic_config__ = STRICT
     init: Source = "teacher"
-    layers: int | tuple[int, ...]
+    layers: int | tuple[int, ...] | None = None
     hidden_size: int | None = None
     intermediate_size: int | None = None
+    bilstm: BilstmConfig | None = None
 
     def __post_init__(self) -> None:
+        if self.bilstm is None:
+            _check(
+                self.layers is not None,
+                "layers is missing, expected how many layers the student has, or which (or a "
+                "bilstm section)",
+            )
+        for name in ("layers", "hidden_size", "intermediate_size"):
+            _check(
+                self.bilstm is None or getattr(self, name) is None,
+                f"{name} is {getattr(self, name)}, expected none (null) beside bilstm, whose "
+                "widths stand in its own section",
+            )
         if isinstance(self.layers, int):
             check_positive("layers", self.layers)
-        else:
+        elif self.layers is not None:
             rising = tuple(sorted(set(self.layers)))
             _check(
                 len(self.layers) > 0 and self.layers == rising and rising[0] >= 0,
@@ -318,6 +353,11 @@ class StudentConfig:
         for name in ("hidden_size", "intermediate_size"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
+
+    @property
+    def depth(self) -> int:
+        """Number of transformer layers, 0 for a BiLSTM."""
+        return self.layers if isinstance(self.layers, int) else len(self.layers or ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -386,6 +426,13 @@ class DistillConfig:
     student: StudentConfig
     objectives: ObjectivesConfig
     training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        _check(
+            self.student.bilstm is None or self.objectives.hidden is None,
+            "objectives.hidden is a section, expected none (null) with student.bilstm, which has "
+            "no layers that match the teacher's",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

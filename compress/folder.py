@@ -18,12 +18,16 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
+from .bilstm import BilstmClassifier, BilstmModelConfig
 from .errors import ModelError
 from .surgery import shrink_to
 
 # A new head is always missing from a checkpoint, and small files need no bar of their own.
 hf_logging.set_verbosity_error()
 hf_logging.disable_progress_bar()
+
+AutoConfig.register(BilstmModelConfig.model_type, BilstmModelConfig)
+AutoModelForSequenceClassification.register(BilstmModelConfig, BilstmClassifier)
 
 
 @dataclass(frozen=True)

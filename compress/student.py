@@ -1,11 +1,12 @@
-"""Building the student: from the teacher's layers, from a checkpoint, or fresh."""
+"""Building the student: from the teacher's layers, from a checkpoint, or fresh; BERT or BiLSTM."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from .bilstm import build_bilstm
 from .config import StudentConfig
 from .errors import ModelError
 from .fetch import fetch_model
@@ -16,7 +17,7 @@ from .surgery import BertClassifier, bert_layers, keep_heads, keep_hidden, keep_
 
 def build_student(
     config: StudentConfig, teacher: Path, labels: tuple[str, ...]
-) -> tuple[BertClassifier, Path]:
+) -> tuple[PreTrainedModel, Path]:
     """Return the untrained student and the folder that holds its tokenizer.
 
     Args:
@@ -25,14 +26,23 @@ def build_student(
         labels: Label names.
 
     Raises:
-        ModelError: The initial model is not BERT-shaped or smaller than what is asked.
+        ModelError: The initial model is smaller than what is asked, or not BERT-shaped where the
+            student is.
     """
     if config.init in ("teacher", "fresh"):
         folder, model = teacher, load_model(teacher)
     else:
         folder = fetch_model(config.init)
         model = load_checkpoint(folder, labels)
+    if config.bilstm is not None:
+        table = model.get_input_embeddings().weight.detach()
+        return build_bilstm(config.bilstm, table, labels, config.init != "fresh"), folder
+    return _shrunk_bert(config, model), folder
+
+
+def _shrunk_bert(config: StudentConfig, model: BertClassifier) -> BertClassifier:
     bert_layers(model)  # refuses what is not BERT-shaped before anything is changed
+    assert config.layers is not None
     keep_layers(model, _chosen_layers(config.layers, model.config.num_hidden_layers))
     if config.hidden_size is not None:
         narrow_hidden(model, config.hidden_size)
@@ -40,7 +50,7 @@ def build_student(
         narrow_feed_forward(model, config.intermediate_size)
     if config.init == "fresh":
         model = AutoModelForSequenceClassification.from_config(model.config)
-    return model, folder
+    return model
 
 
 def narrow_hidden(model: BertClassifier, hidden_size: int) -> None:

@@ -19,7 +19,7 @@ from .bundle import GOLDEN, TOKENIZER, Manifest, Precision, Target, write_bundle
 from .config import CompileConfig
 from .cpu import Isa, available_isas
 from .graph import save_model, weight_matmuls
-from .int8_edits import fuse_integer_matmuls, narrow_weights, shift_zero_points
+from .int8_edits import fuse_integer_matmuls, fuse_lstms, narrow_weights, shift_zero_points
 from .runners.ort import DISABLED_OPTIMIZERS, OrtRunner
 from .selftest import selftest
 from .tokenizer import Tokenizer
@@ -30,6 +30,7 @@ INTEGER_MATMULS = (
     "MatMulInteger",
     "DynamicQuantizeMatMul",
     "QGemm",
+    "DynamicQuantizeLSTM",
 )
 GOLDEN_TEXTS = 8
 
@@ -148,6 +149,7 @@ def _lower_to(
     edits = lower(model, float_model, isa)
     save_model(model, reference_path)
     edits["fuse_integer_matmuls"] = fuse_integer_matmuls(model)
+    edits["fuse_lstms"] = fuse_lstms(model)
     save_model(model, path)
     return edits
 

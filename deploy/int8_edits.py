@@ -48,6 +48,33 @@ def quantize_embedding_rows(model: ModelProto) -> int:
     return count
 
 
+def quantize_lstms(model: ModelProto) -> int:
+    """Keep the weights of every LSTM in INT8, one symmetric scale a gate row.
+
+    Both directions share the scales, because DequantizeLinear has one axis. Activations stay in
+    float: they are quantized anew at every step, where the runtime can.
+    """
+    weights = initializers(model)
+    count = 0
+    for node in [node for node in model.graph.node if node.op_type == "LSTM"]:
+        for index in (1, 2):  # input and recurrent weights: (directions, 4 * hidden, inputs)
+            name = node.input[index]
+            values = numpy_helper.to_array(weights[name])
+            scale = _symmetric_scale(values, axis=(0, 2), limit=127)
+            quantized = [f"{name}_quantized", f"{name}_scale", f"{name}_zero_point"]
+            add_constant(model, quantized[0], _quantized(values, scale, 127))
+            add_constant(model, quantized[1], scale.reshape(-1))
+            add_constant(model, quantized[2], np.zeros(scale.size, dtype=np.int8))
+            node.input[index] = f"{name}_dequantized"
+            dequantize = helper.make_node(
+                "DequantizeLinear", quantized, [node.input[index]], f"{name}_dequantize", axis=1
+            )
+            model.graph.node.insert(0, dequantize)
+        count += 1
+    drop_unused(model)
+    return count
+
+
 def release_residuals(model: ModelProto) -> int:
     """Let all but matrix products read the float tensor instead of its quantized copy.
 
@@ -107,7 +134,9 @@ def narrow_weights(model: ModelProto, exported: ModelProto) -> int:
         if node.op_type != "DequantizeLinear" or node.input[0] not in stored:
             continue
         weight = numpy_helper.to_array(floats[node.input[0].removesuffix("_quantized")])
-        scale = _symmetric_scale(weight, axis=0, limit=SATURATION_FREE_MAX)
+        channels = next((a.i for a in node.attribute if a.name == "axis"), 1)
+        others = tuple(axis for axis in range(weight.ndim) if axis != channels)
+        scale = _symmetric_scale(weight, axis=others, limit=SATURATION_FREE_MAX)
         new = _quantized(weight, scale, SATURATION_FREE_MAX)
         stored[node.input[0]].CopyFrom(numpy_helper.from_array(new, node.input[0]))
         stored[node.input[1]].CopyFrom(numpy_helper.from_array(scale.reshape(-1), node.input[1]))
@@ -143,10 +172,46 @@ def fuse_integer_matmuls(model: ModelProto) -> int:
         )
         replace_nodes(model, nodes, [fused])
         count += 1
-    if CONTRIB_DOMAIN not in {opset.domain for opset in model.opset_import}:
-        model.opset_import.append(helper.make_opsetid(CONTRIB_DOMAIN, 1))
+    _import_contrib(model)
     drop_unused(model)
     return count
+
+
+def fuse_lstms(model: ModelProto) -> int:
+    """Write an LSTM with INT8 weights as ONNX Runtime's DynamicQuantizeLSTM.
+
+    It quantizes the activations of every step itself and multiplies in integers.
+    """
+    producer = producers(model)
+    stored = initializers(model)
+    count = 0
+    for node in [node for node in model.graph.node if node.op_type == "LSTM"]:
+        pair = [producer.get(name) for name in node.input[1:3]]
+        if any(side is None or side.op_type != "DequantizeLinear" for side in pair):
+            continue
+        inputs = [*node.input, *[""] * (8 - len(node.input))]
+        for index, side in enumerate(side for side in pair if side is not None):
+            weight, scale, zero_point = (numpy_helper.to_array(stored[n]) for n in side.input)
+            names = [f"{name}_lstm" for name in side.input]
+            add_constant(model, names[0], weight.transpose(0, 2, 1))
+            for name, row in zip(names[1:], (scale, zero_point), strict=True):
+                add_constant(model, name, np.tile(row, (len(weight), 1)))
+            inputs[1 + index] = names[0]
+            inputs += names[1:]
+        fused = helper.make_node(
+            "DynamicQuantizeLSTM", inputs, node.output, f"{node.name}_int8", domain=CONTRIB_DOMAIN
+        )
+        fused.attribute.extend(node.attribute)
+        replace_nodes(model, [node], [fused])
+        count += 1
+    _import_contrib(model)
+    drop_unused(model)
+    return count
+
+
+def _import_contrib(model: ModelProto) -> None:
+    if CONTRIB_DOMAIN not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(CONTRIB_DOMAIN, 1))
 
 
 def _is_large_table(tensor: TensorProto) -> bool:
@@ -157,7 +222,9 @@ def _is_large_table(tensor: TensorProto) -> bool:
     )
 
 
-def _symmetric_scale(values: NDArray[np.float32], axis: int, limit: int) -> NDArray[np.float32]:
+def _symmetric_scale(
+    values: NDArray[np.float32], axis: int | tuple[int, ...], limit: int
+) -> NDArray[np.float32]:
     largest = np.abs(values).max(axis=axis, keepdims=True)
     return (np.where(largest > 0, largest, 1.0) / limit).astype(np.float32)
 

@@ -26,7 +26,7 @@ from pocketbert.compress.progress import Progress, progress
 
 from .config import QuantizeConfig
 from .graph import initializers, save_model, weight_matmuls
-from .int8_edits import quantize_embedding_rows, release_residuals
+from .int8_edits import quantize_embedding_rows, quantize_lstms, release_residuals
 from .tokenizer import Tokenizer
 
 CALIBRATION_SEED = 0
@@ -54,8 +54,8 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
         exported: Folder of the export stage.
 
     Returns:
-        `quantized_matmuls`, `float_weight_matmuls`, `embedding_tables`, `residuals_released`,
-        `calibration_texts`, `bytes`.
+        `quantized_matmuls`, `float_weight_matmuls`, `embedding_tables`, `quantized_lstms`,
+        `residuals_released`, `calibration_texts`, `bytes`.
     """
     model = onnx.load_model(exported / "model.onnx")
     nodes = weight_matmuls(model, MIN_CHANNELS)
@@ -68,6 +68,7 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
         quantized = _quantize(exported / "model.onnx", reader, config, [n.name for n in nodes])
     released = release_residuals(quantized)
     tables = quantize_embedding_rows(quantized) if config.embeddings else 0
+    lstms = quantize_lstms(quantized)
 
     save_model(quantized, out / "model.onnx")
     ranges = _ranges(quantized)
@@ -76,6 +77,7 @@ def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -
         "quantized_matmuls": len(nodes),
         "float_weight_matmuls": len(weight_matmuls(model)) - len(nodes),
         "embedding_tables": tables,
+        "quantized_lstms": lstms,
         "residuals_released": released,
         "calibration_texts": len(texts),
         "bytes": (out / "model.onnx").stat().st_size,

@@ -7,7 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pocketbert.compress.config import PruneConfig, PypiSource, Source, StudentConfig
+from pocketbert.compress.config import (
+    BilstmConfig,
+    PruneConfig,
+    PypiSource,
+    Source,
+    StudentConfig,
+)
 from pocketbert.compress.fetch import cache_folder, source_fingerprint
 
 from .schema import Recipe
@@ -77,16 +83,21 @@ def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None
         length: Tokens of the text whose MACs are counted; the task's longest if not given.
     """
     length = length or recipe.task.max_length
-    shapes: dict[str, Shape | None] = {"teacher": _source_shape(recipe.teacher.model, recipe)}
-    last = shapes["teacher"]
+    teacher = start = last = _source_shape(recipe.teacher.model, recipe)
+    sizes = {"teacher": teacher and size_of(teacher, length)}
     if recipe.distill:
-        init = recipe.distill.student.init
-        start = last if init in ("teacher", "fresh") else _source_shape(init, recipe)
-        last = start and student_shape(start, recipe.distill.student)
-        shapes["student"] = last
+        student = recipe.distill.student
+        if student.init not in ("teacher", "fresh"):
+            start = _source_shape(student.init, recipe)
+        if student.bilstm:
+            size = start and bilstm_size(student.bilstm, start.vocabulary, start.labels, length)
+            return sizes | {"student": size}
+        last = start and student_shape(start, student)
+        sizes["student"] = last and size_of(last, length)
     if recipe.prune:
-        shapes["pruned"] = last and pruned_shape(last, recipe.prune)
-    return {name: size_of(shape, length) if shape else None for name, shape in shapes.items()}
+        last = last and pruned_shape(last, recipe.prune)
+        sizes["pruned"] = last and size_of(last, length)
+    return sizes
 
 
 def shape_from_config(config: Mapping[str, Any], labels: int) -> Shape:
@@ -112,7 +123,7 @@ def shape_from_config(config: Mapping[str, Any], labels: int) -> Shape:
 
 def student_shape(start: Shape, student: StudentConfig) -> Shape:
     """Shrink the initial model as `distill.student` says; heads go in proportion to the width."""
-    layers = student.layers if isinstance(student.layers, int) else len(student.layers)
+    layers = student.depth
     hidden_size = student.hidden_size or start.hidden_size
     intermediate_size = student.intermediate_size or start.neurons // start.layers
     return replace(
@@ -153,6 +164,28 @@ def size_of(shape: Shape, length: int) -> Size:
         float32_bytes=4 * parameters,
         int8_bytes=matrices + tokens + 4 * float_numbers,
         macs=length * matrices + 2 * length**2 * attention + head,
+        length=length,
+    )
+
+
+def bilstm_size(bilstm: BilstmConfig, vocabulary: int, labels: int, length: int) -> Size:
+    """Count a BiLSTM's parameters and multiply-accumulates.
+
+    For n tokens, an embedding of width e and directions of width h: 8 n h (e + h) in the gates of
+    both directions, 2 n h^2 + n h in the attention's scores, 2 n h in its sum, and the dense
+    layers once.
+    """
+    embedding, hidden = bilstm.embedding_size, bilstm.hidden_size
+    gates, scores = 8 * hidden * (embedding + hidden), 2 * hidden**2
+    head = 2 * hidden**2
+    vectors = 19 * hidden + hidden * labels + labels
+    tokens = vocabulary * embedding
+    matrices = gates + scores + head
+    return Size(
+        parameters=tokens + matrices + vectors,
+        float32_bytes=4 * (tokens + matrices + vectors),
+        int8_bytes=tokens + matrices + 4 * vectors,
+        macs=length * (gates + scores + 3 * hidden) + head + hidden * labels,
         length=length,
     )
 

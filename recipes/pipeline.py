@@ -135,9 +135,7 @@ def _outputs_wanted(recipe: Recipe) -> dict[str, Any]:
     hidden = [section.objectives.hidden for section in sections if section.objectives.hidden]
     if not hidden or not recipe.distill:
         return {"hidden": None, "student_layers": 1}
-    layers = recipe.distill.student.layers
-    depth = layers if isinstance(layers, int) else len(layers)
-    return {"hidden": hidden[0].positions, "student_layers": depth}
+    return {"hidden": hidden[0].positions, "student_layers": recipe.distill.student.depth}
 
 
 def _for_this_machine(config: CompileConfig) -> CompileConfig:

@@ -81,6 +81,11 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         )
     if recipe.transfer is not None and recipe.distill is None and recipe.prune is None:
         yield ("transfer is a section, expected none without distill or prune, which learn from it")
+    if recipe.prune and recipe.distill and recipe.distill.student.bilstm:
+        yield (
+            "prune is a section, expected none (null) with distill.student.bilstm, which has no heads "
+            "and no feed-forward neurons"
+        )
     if recipe.prune is None or recipe.prune.objectives.hidden is None:
         return
     positions = recipe.prune.objectives.hidden.positions

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from pocketbert.compress.config import (
+    BilstmConfig,
     DistillConfig,
     HiddenConfig,
     LabelsConfig,
@@ -122,6 +123,30 @@ def test_interrupted_teacher_outputs_go_on(teacher, outputs, tiny_data, tmp_path
 
 def test_student_learns(student):
     assert student[1]["validation_accuracy"] > 0.9
+
+
+def test_a_bilstm_learns_from_the_same_outputs_and_cannot_be_pruned(
+    teacher, outputs, tiny_data, tmp_path
+):
+    soft_targets = ObjectivesConfig(soft_targets=SoftTargetsConfig(weight=1.0))
+    config = DistillConfig(
+        student=StudentConfig(bilstm=BilstmConfig(embedding_size=16, hidden_size=16)),
+        objectives=soft_targets,
+        training=TRAINING,
+    )
+    summary = distill(
+        config=config, seed=0, data=tiny_data, teacher=teacher[0], teacher_outputs=outputs,
+        out=tmp_path,
+    )  # fmt: skip
+    assert summary["validation_accuracy"] > 0.9
+    reloaded = load_model(tmp_path / "model")
+    assert summary["parameters"] == reloaded.num_parameters()
+    pruning = PruneConfig(heads=0.5, objectives=soft_targets, training=TRAINING)
+    with pytest.raises(ModelError, match="'pocketbert-bilstm', expected 'bert'"):
+        prune(
+            config=pruning, seed=0, data=tiny_data, student=tmp_path, teacher_outputs=outputs,
+            out=tmp_path / "pruned",
+        )  # fmt: skip
 
 
 def test_pruned_model_reloads_with_one_call_and_gives_the_same_logits(

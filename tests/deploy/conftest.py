@@ -15,6 +15,7 @@ from transformers import (
     MPNetForSequenceClassification,
 )
 
+from pocketbert.compress.bilstm import BilstmClassifier, BilstmModelConfig
 from pocketbert.compress.data import load_description
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
@@ -47,6 +48,17 @@ def mpnet(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary:
     words = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary[5:]]
     specials = ("<s>", "</s>", "<pad>", "<unk>")
     return _stages(tmp_path_factory.mktemp("mpnet"), tiny_data, model, words, specials)
+
+
+@pytest.fixture(scope="session")
+def bilstm(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+    torch.manual_seed(0)
+    config = BilstmModelConfig(vocab_size=300, embedding_size=24, hidden_size=32, num_labels=2)
+    model = BilstmClassifier(config)
+    with torch.no_grad():
+        model.classifier.weight.mul_(8)  # logits that differ from text to text
+    specials = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
+    return _stages(tmp_path_factory.mktemp("bilstm"), tiny_data, model, vocabulary, specials)
 
 
 def _stages(root: Path, data: Path, model, words: list[str], specials) -> SimpleNamespace:

@@ -47,9 +47,9 @@ def test_int8_bundle_is_smaller(bert, tmp_path):
 @pytest.mark.parametrize(
     ("isa", "edits"),
     [
-        ("x86_64", ["narrow_weights", "shift_zero_points", "fuse_integer_matmuls"]),
-        ("x86_64_vnni", ["shift_zero_points", "fuse_integer_matmuls"]),
-        ("arm64", ["fuse_integer_matmuls"]),
+        ("x86_64", ["narrow_weights", "shift_zero_points", "fuse_integer_matmuls", "fuse_lstms"]),
+        ("x86_64_vnni", ["shift_zero_points", "fuse_integer_matmuls", "fuse_lstms"]),
+        ("arm64", ["fuse_integer_matmuls", "fuse_lstms"]),
     ],
 )
 def test_edits_of_each_instruction_set(bert, tmp_path, isa, edits):

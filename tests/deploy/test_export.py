@@ -11,7 +11,7 @@ from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.tokenizer import Tokenizer
 
 
-@pytest.mark.parametrize("name", ["bert", "mpnet"])
+@pytest.mark.parametrize("name", ["bert", "mpnet", "bilstm"])
 def test_graph_agrees_with_pytorch(name, request):
     stages = request.getfixturevalue(name)
     assert stages.export["parity_max_abs"] <= 1e-4
@@ -25,7 +25,7 @@ def test_graph_agrees_with_pytorch(name, request):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bert", "mpnet"])
+@pytest.mark.parametrize("name", ["bert", "mpnet", "bilstm"])
 def test_padding_does_not_change_a_logit(name, request):
     stages = request.getfixturevalue(name)
     tokenizer = Tokenizer(stages.exported / "tokenizer.json", 32)

@@ -2,8 +2,15 @@ import json
 
 import pytest
 
-from pocketbert.compress.config import LabelsConfig, ObjectivesConfig, PruneConfig, TrainingConfig
+from pocketbert.compress.config import (
+    BilstmConfig,
+    LabelsConfig,
+    ObjectivesConfig,
+    PruneConfig,
+    TrainingConfig,
+)
 from pocketbert.recipes.estimate import (
+    bilstm_size,
     estimate,
     pruned_shape,
     shape_from_config,
@@ -79,7 +86,12 @@ def test_pruning_is_what_the_stage_does(tiny_checkpoint):
 
 @pytest.mark.parametrize(
     "student",
-    ["{layers: 2}", "{layers: [1, 3], hidden_size: 16}", "{layers: 3, intermediate_size: 24}"],
+    [
+        "{layers: 2}",
+        "{layers: [1, 3], hidden_size: 16}",
+        "{layers: 3, intermediate_size: 24}",
+        "{bilstm: {embedding_size: 16, hidden_size: 12}}",
+    ],
 )
 def test_the_student_is_what_the_stage_builds(write, here, tiny_checkpoint, student):
     from pocketbert.compress.folder import (
@@ -96,6 +108,7 @@ def test_the_student_is_what_the_stage_builds(write, here, tiny_checkpoint, stud
             f"teacher.model={tiny_checkpoint}",
             "distill.student=null",
             f"distill.student={student}",
+            "distill.objectives.hidden=null",
             "prune=null",
         ],
     )
@@ -110,6 +123,19 @@ def test_the_student_is_what_the_stage_builds(write, here, tiny_checkpoint, stud
     sizes = estimate(recipe)
     assert list(sizes) == ["teacher", "student"]
     assert sizes["student"].parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_macs_of_a_bilstm_are_its_weights_once_a_token():
+    from pocketbert.compress.bilstm import BilstmClassifier, BilstmModelConfig
+
+    widths = {"embedding_size": 16, "hidden_size": 12}
+    model = BilstmClassifier(BilstmModelConfig(vocab_size=60, num_labels=3, **widths))
+    matrices = {name: w.numel() for name, w in model.named_parameters() if w.dim() == 2}
+    del matrices["embedding.weight"]
+    once = matrices.pop("dense.weight") + matrices.pop("classifier.weight")
+    weighted_sum = 2 * 12
+    size = bilstm_size(BilstmConfig(**widths), vocabulary=60, labels=3, length=24)
+    assert size.macs == 24 * (sum(matrices.values()) + weighted_sum) + once
 
 
 def test_what_is_not_here_is_unknown_and_not_fetched(write, monkeypatch, tmp_path):

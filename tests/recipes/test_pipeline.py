@@ -93,6 +93,12 @@ def test_the_students_depth_reaches_back_only_if_its_hidden_states_are_compared(
     assert "teacher-outputs" not in changed(*map(fingerprints, no_hidden))
 
 
+def test_a_bilstm_goes_the_way_of_any_student(planned):
+    lstm = ("distill.student={layers: null, bilstm: {}}", "distill.objectives.hidden=null")
+    steps = planned(*lstm, "prune=null")
+    assert steps["compile"].params["exported"] == steps["export-student"].folder
+
+
 def test_other_data_under_the_same_name_is_seen(planned, here):
     before = fingerprints(planned())
     (here / "reviews.csv").write_text("review,stars\ndull,negative\n")

@@ -22,7 +22,7 @@ PLANTED = {
         "    layers: 3",
         "    layer: 3",
         "small.yaml:21: distill.student.layer: unknown key, expected one of init, layers, "
-        "hidden_size, intermediate_size; did you mean 'layers'?",
+        "hidden_size, intermediate_size, bilstm; did you mean 'layers'?",
     ),
     "typo in a section": (
         "quantize:",
@@ -161,6 +161,12 @@ PLANTED = {
         "small.yaml:21: distill.student.layers is [4, 2], expected distinct layer numbers in "
         "rising order",
     ),
+    "no form of student": (
+        "    layers: 3",
+        "    layers: null",
+        "small.yaml:21: distill.student.layers is missing, expected how many layers the student "
+        "has, or which (or a bilstm section)",
+    ),
     "text in a list of layers": (
         "    layers: 3",
         "    layers: [1, two]",
@@ -246,7 +252,37 @@ PLANTED = {
         "seed: 3",
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of quickstart, "
-        "sentiment_base, sst2_hub or the path of a .yaml file; did you mean 'quickstart'?",
+        "sentiment_base, sentiment_bilstm, sst2_hub or the path of a .yaml file; did you mean "
+        "'quickstart'?",
+    ),
+}
+
+
+# (form of the student, overrides, the whole message)
+PLANTED_BESIDE_AN_LSTM = {
+    "two forms of student": (
+        "    layers: 3\n    bilstm: {}",
+        ["prune=null", "distill.objectives.hidden=null"],
+        "small.yaml:21: distill.student.layers is 3, expected none (null) beside bilstm, whose "
+        "widths stand in its own section",
+    ),
+    "percent": (
+        "    bilstm: {dropout: 20}",
+        ["prune=null", "distill.objectives.hidden=null"],
+        "small.yaml:21: distill.student.bilstm.dropout is 20, expected a fraction from 0 up to, "
+        "not including, 1; did you mean 0.2?",
+    ),
+    "hidden states": (
+        "    bilstm: {}",
+        ["prune=null"],
+        "small.yaml:24: distill.objectives.hidden is a section, expected none (null) with "
+        "student.bilstm, which has no layers that match the teacher's",
+    ),
+    "pruning": (
+        "    bilstm: {}",
+        ["distill.objectives.hidden=null"],
+        "small.yaml:28: prune is a section, expected none (null) with distill.student.bilstm, which "
+        "has no heads and no feed-forward neurons",
     ),
 }
 
@@ -258,6 +294,14 @@ def test_says_what_is_wrong(mistake, write):
         load_recipe(write((old, new)))
     assert caught.value.problems[0] == message
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("mistake", PLANTED_BESIDE_AN_LSTM)
+def test_says_what_an_lstm_cannot_have(mistake, write):
+    student, overrides, message = PLANTED_BESIDE_AN_LSTM[mistake]
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(("    layers: 3", student)), overrides)
+    assert caught.value.problems == [message]
 
 
 def test_at_least_25_mistakes_are_planted():
