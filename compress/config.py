@@ -467,6 +467,24 @@ class PruneConfig:
         check_positive("importance_examples", self.importance_examples)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrimConfig:
+    """Which tokens stay in the vocabulary.
+
+    Attributes:
+        min_count: How often the sample must have a token; the sample is what the student learned
+            from.
+        texts: Tables of further texts in the sample.
+    """
+
+    __pydantic_config__ = STRICT
+    min_count: int = 1
+    texts: tuple[UnlabelledConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_positive("min_count", self.min_count)
+
+
 def check_fraction(name: str, value: float, low_open: bool = False) -> None:
     """Raise ValueError unless `value` lies in [0, 1), or (0, 1) with `low_open`."""
     hint = f"; did you mean {value / 100:g}?" if 1 <= value < 100 else ""

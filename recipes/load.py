@@ -22,6 +22,7 @@ SOURCE_PATHS: tuple[Key, ...] = (
     ("teacher", "model"),
     ("transfer", "unlabelled", "*", "source"),
     ("distill", "student", "init"),
+    ("trim", "texts", "*", "source"),
 )
 
 

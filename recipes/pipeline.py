@@ -20,9 +20,11 @@ STAGES = {
     "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
     "distill": Stage("pocketbert.compress.distill:distill"),
     "prune": Stage("pocketbert.compress.prune:prune"),
+    "trim": Stage("pocketbert.compress.vocabulary:trim"),
     "export-teacher": EXPORT,
     "export-student": EXPORT,
     "export-pruned": EXPORT,
+    "export-trimmed": EXPORT,
     "quantize": Stage("pocketbert.deploy.quantize:quantize", version=2),
     "compile": Stage("pocketbert.deploy.compile:compile_bundle", version=2),
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
@@ -54,10 +56,9 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
         _artifact("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher),
         _artifact("teacher-onnx", "Teacher, ONNX Runtime FP32", "onnx", exported, teacher),
     ]
-    model = teacher
+    model, examples = teacher, data
 
     if recipe.distill or recipe.prune:
-        examples = data
         if recipe.transfer:
             tables = [table.source for table in recipe.transfer.unlabelled]
             examples = stage(
@@ -96,6 +97,13 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
         )
         exported = stage("export-pruned", data=data, model=model)
         artifacts.append(_artifact("pruned-onnx", "Pruned, FP32", "onnx", exported, model))
+    if recipe.trim:
+        tables = [table.source for table in recipe.trim.texts]
+        model = stage(
+            "trim", *tables, config=recipe.trim, data=data, examples=examples, student=model
+        )
+        exported = stage("export-trimmed", data=data, model=model)
+        artifacts.append(_artifact("trimmed-onnx", "Trimmed, FP32", "onnx", exported, model))
 
     quantized = None
     if recipe.quantize:

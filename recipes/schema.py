@@ -12,6 +12,7 @@ from pocketbert.compress.config import (
     TaskConfig,
     TeacherConfig,
     TransferConfig,
+    TrimConfig,
 )
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.eval.config import EvaluateConfig
@@ -34,6 +35,7 @@ class Recipe:
         transfer: Texts that only the teacher labels.
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
+        trim: The tokens that stay in the vocabulary.
         quantize: INT8.
         compile: What the engine is built for.
         evaluate: How much is measured.
@@ -49,6 +51,7 @@ class Recipe:
     transfer: TransferConfig | None = None
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
+    trim: TrimConfig | None = None
     quantize: QuantizeConfig | None = None
     compile: CompileConfig
     evaluate: EvaluateConfig
@@ -83,8 +86,8 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         yield ("transfer is a section, expected none without distill or prune, which learn from it")
     if recipe.prune and recipe.distill and recipe.distill.student.bilstm:
         yield (
-            "prune is a section, expected none (null) with distill.student.bilstm, which has no heads "
-            "and no feed-forward neurons"
+            "prune is a section, expected none (null) with distill.student.bilstm, which has no "
+            "heads and no feed-forward neurons"
         )
     if recipe.prune is None or recipe.prune.objectives.hidden is None:
         return

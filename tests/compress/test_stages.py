@@ -135,8 +135,8 @@ def test_a_bilstm_learns_from_the_same_outputs_and_cannot_be_pruned(
         training=TRAINING,
     )
     summary = distill(
-        config=config, seed=0, data=tiny_data, teacher=teacher[0], teacher_outputs=outputs,
-        out=tmp_path,
+        config=config, seed=0, data=tiny_data, examples=tiny_data, teacher=teacher[0],
+        teacher_outputs=outputs, out=tmp_path,
     )  # fmt: skip
     assert summary["validation_accuracy"] > 0.9
     reloaded = load_model(tmp_path / "model")
@@ -144,8 +144,8 @@ def test_a_bilstm_learns_from_the_same_outputs_and_cannot_be_pruned(
     pruning = PruneConfig(heads=0.5, objectives=soft_targets, training=TRAINING)
     with pytest.raises(ModelError, match="'pocketbert-bilstm', expected 'bert'"):
         prune(
-            config=pruning, seed=0, data=tiny_data, student=tmp_path, teacher_outputs=outputs,
-            out=tmp_path / "pruned",
+            config=pruning, seed=0, data=tiny_data, examples=tiny_data, student=tmp_path,
+            teacher_outputs=outputs, out=tmp_path / "pruned",
         )  # fmt: skip
 
 

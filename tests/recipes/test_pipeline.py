@@ -99,6 +99,19 @@ def test_a_bilstm_goes_the_way_of_any_student(planned):
     assert steps["compile"].params["exported"] == steps["export-student"].folder
 
 
+def test_trimming_stands_between_training_and_export(planned, here):
+    (here / "more.txt").write_text("a line\n")
+    steps = planned("trim={texts: [{source: more.txt, format: text}]}")
+    assert steps["trim"].params["student"] == steps["prune"].folder
+    assert steps["quantize"].params["exported"] == steps["export-trimmed"].folder
+    (here / "more.txt").write_text("another\n")
+    again = planned("trim={texts: [{source: more.txt, format: text}]}")
+    assert "trim" in changed(fingerprints(steps), fingerprints(again))
+    assert "distill" not in changed(fingerprints(steps), fingerprints(again))
+    alone = planned("trim={}", "prune=null", "distill=null")
+    assert alone["trim"].params["student"] == alone["teacher"].folder
+
+
 def test_other_data_under_the_same_name_is_seen(planned, here):
     before = fingerprints(planned())
     (here / "reviews.csv").write_text("review,stars\ndull,negative\n")

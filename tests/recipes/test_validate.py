@@ -14,7 +14,10 @@ from pocketbert.recipes.schema import Recipe
 from .conftest import RECIPE
 
 SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
-TOP = "name, about, seed, task, data, teacher, distill, prune, quantize, compile, evaluate"
+TOP = (
+    "name, about, seed, task, data, teacher, transfer, distill, prune, trim, quantize, compile, "
+    "evaluate"
+)
 
 # (what is replaced, by what, the whole message)
 PLANTED = {
@@ -281,8 +284,8 @@ PLANTED_BESIDE_AN_LSTM = {
     "pruning": (
         "    bilstm: {}",
         ["distill.objectives.hidden=null"],
-        "small.yaml:28: prune is a section, expected none (null) with distill.student.bilstm, which "
-        "has no heads and no feed-forward neurons",
+        "small.yaml:28: prune is a section, expected none (null) with distill.student.bilstm, "
+        "which has no heads and no feed-forward neurons",
     ),
 }
 

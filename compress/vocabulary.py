@@ -1,0 +1,212 @@
+"""Stage: remove the tokens that a text sample does not use, with their rows of the word table.
+
+WordPiece takes the longest token that fits (Wu et al. 2016). With fewer tokens to choose from, a
+word whose tokens were all kept is therefore cut as before; any other falls to shorter tokens, in
+the end to single characters, which are always kept.
+"""
+
+import copy
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import PreTrainedModel
+
+from .config import TrimConfig
+from .data import load_description, load_split, read_texts, write_text
+from .errors import ModelError
+from .folder import load_description as load_model_description
+from .folder import load_model, load_tokenizer, save_model
+
+logger = logging.getLogger(__name__)
+
+TOKENIZER = "tokenizer.json"
+
+
+def trim(
+    *, config: TrimConfig, data: Path, examples: Path, student: Path, out: Path
+) -> dict[str, Any]:
+    """Write `out/model`, which gives every text of kept tokens the logits that it had.
+
+    Args:
+        config: Which tokens stay.
+        data: Folder of the data stage; its validation texts prove that nothing else changed.
+        examples: Folder whose train.jsonl is the sample: the data or the transfer stage's.
+        student: Folder of the stage that trained the model.
+        out: Stage folder.
+
+    Returns:
+        Tokens, parameters and bytes before and after, and the fraction of validation texts that
+        are cut as before.
+
+    Raises:
+        ModelError: The tokenizer is not WordPiece.
+        DataError: A table of further texts is not as the recipe says.
+    """
+    folder = student / "model"
+    before = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
+    check_trimmable(before)
+    texts = load_split(examples, "train").texts
+    texts += [text for table in config.texts for text in read_texts(table)]
+    max_length = load_description(data).max_length
+    full = _plain(before, max_length)
+    kept = tokens_to_keep(before, _counts(full, texts), config.min_count)
+    after = trimmed_tokenizer(before, kept)
+    validation = load_split(data, "validation").texts
+    cut_as_before = compare(full, _plain(after, max_length), kept, validation)
+
+    model = load_model(folder)
+    parameters_before = model.num_parameters()
+    keep_rows(model, kept)
+    save_model(model, load_tokenizer(folder), load_model_description(folder), out / "model")
+    write_text(out / "model" / TOKENIZER, json.dumps(after, indent=2, ensure_ascii=False))
+    bytes_before, bytes_after = (_bytes(path) for path in (folder, out / "model"))
+    tokens_before = len(before["model"]["vocab"])
+    logger.info("kept %d of %d tokens", len(kept), tokens_before)
+    return {
+        "tokens_before": tokens_before,
+        "tokens": len(kept),
+        "parameters_before": parameters_before,
+        "parameters": model.num_parameters(),
+        "bytes_saved": bytes_before - bytes_after,
+        "bytes": bytes_after,
+        "validation_texts_cut_as_before": cut_as_before,
+    }
+
+
+def check_trimmable(tokenizer: dict[str, Any]) -> None:
+    """Refuse what this stage cannot rewrite.
+
+    Args:
+        tokenizer: Contents of a `tokenizer.json`.
+
+    Raises:
+        ModelError: It is not WordPiece, or does something unknown after cutting.
+    """
+    kind = tokenizer["model"].get("type")
+    if kind != "WordPiece":
+        raise ModelError(
+            f"the tokenizer is of type {kind}, expected WordPiece, whose tokens can be removed "
+            "one by one; leave out the trim section (trim=null)"
+        )
+    after = (tokenizer.get("post_processor") or {}).get("type")
+    if after not in (None, *POST_PROCESSORS):
+        raise ModelError(
+            f"the tokenizer's post_processor is {after}, expected one of "
+            f"{', '.join(POST_PROCESSORS)}; leave out the trim section (trim=null)"
+        )
+
+
+def tokens_to_keep(tokenizer: dict[str, Any], counts: Counter[int], min_count: int) -> list[int]:
+    """Return the old numbers of the tokens that stay, in rising order.
+
+    Special and added tokens, single characters and all numbers up to the padding's stay whatever
+    the counts say: position tables may be counted from the padding's number.
+
+    Args:
+        tokenizer: Contents of a WordPiece `tokenizer.json`.
+        counts: How often the sample has each token.
+        min_count: How often it must have one to keep it.
+    """
+    model = tokenizer["model"]
+    prefix = model["continuing_subword_prefix"]
+    vocabulary: dict[str, int] = model["vocab"]
+    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    always = {*added.values(), vocabulary[model["unk_token"]]}
+    always |= {n for token, n in vocabulary.items() if len(token.removeprefix(prefix)) == 1}
+    padding = tokenizer.get("padding")
+    names = [padding["pad_token"]] if padding else ["[PAD]", "<pad>"]
+    last = max((n for name, n in (vocabulary | added).items() if name in names), default=-1)
+    used = {number for number, count in counts.items() if count >= min_count}
+    return sorted(always | used | set(range(last + 1)))
+
+
+def trimmed_tokenizer(tokenizer: dict[str, Any], kept: list[int]) -> dict[str, Any]:
+    """Return the contents of a `tokenizer.json` with only these tokens, numbered from 0."""
+    new = {old: number for number, old in enumerate(kept)}
+    trimmed = copy.deepcopy(tokenizer)
+    vocabulary = tokenizer["model"]["vocab"]
+    trimmed["model"]["vocab"] = {token: new[n] for token, n in vocabulary.items() if n in new}
+    for token in trimmed["added_tokens"]:
+        token["id"] = new[token["id"]]
+    if trimmed.get("padding"):
+        trimmed["padding"]["pad_id"] = new[trimmed["padding"]["pad_id"]]
+    after = trimmed.get("post_processor")
+    if after:
+        POST_PROCESSORS[after["type"]](after, new)
+    return trimmed
+
+
+def keep_rows(model: PreTrainedModel, kept: list[int]) -> None:
+    """Keep only these rows of the word table."""
+    table = model.get_input_embeddings()
+    assert isinstance(table, nn.Embedding)
+    table.weight = nn.Parameter(table.weight.detach()[torch.tensor(kept)].clone())
+    table.num_embeddings = len(kept)
+    model.config.vocab_size = len(kept)
+    new = {old: number for number, old in enumerate(kept)}
+    for name in ("bos_token_id", "eos_token_id", "sep_token_id", "cls_token_id"):
+        if getattr(model.config, name, None) in new:
+            setattr(model.config, name, new[getattr(model.config, name)])
+
+
+def compare(full: Tokenizer, trimmed: Tokenizer, kept: list[int], texts: list[str]) -> float:
+    """Return the fraction of texts that both tokenizers cut alike.
+
+    Raises:
+        ModelError: They differ on a text whose tokens were all kept.
+    """
+    new = {old: number for number, old in enumerate(kept)}
+    alike = 0
+    for text in texts:
+        expected = [new.get(number) for number in full.encode(text).ids]
+        if None in expected:
+            continue
+        alike += 1
+        if trimmed.encode(text).ids != expected:
+            raise ModelError(
+                f"the trimmed tokenizer cuts {text!r} in another way, expected the same tokens; "
+                "leave out the trim section (trim=null) and report this tokenizer"
+            )
+    return alike / len(texts)
+
+
+def _number_pairs(processor: dict[str, Any], new: dict[int, int]) -> None:
+    for name in ("sep", "cls"):
+        token, number = processor[name]
+        processor[name] = [token, new[number]]
+
+
+def _number_template(processor: dict[str, Any], new: dict[int, int]) -> None:
+    for token in processor["special_tokens"].values():
+        token["ids"] = [new[number] for number in token["ids"]]
+
+
+# What puts the special tokens around a text -> how its numbers are rewritten.
+POST_PROCESSORS = {
+    "TemplateProcessing": _number_template,
+    "BertProcessing": _number_pairs,
+    "RobertaProcessing": _number_pairs,
+}
+
+
+def _plain(contents: dict[str, Any], max_length: int) -> Tokenizer:
+    """Build a tokenizer that pads nothing and cuts off where the model does."""
+    tokenizer = Tokenizer.from_str(json.dumps(contents))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
+
+
+def _counts(tokenizer: Tokenizer, texts: list[str]) -> Counter[int]:
+    encodings = (tokenizer.encode(text) for text in texts)
+    return Counter(number for encoding in encodings for number in encoding.ids)
+
+
+def _bytes(folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in (TOKENIZER, "model.safetensors"))
