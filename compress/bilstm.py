@@ -62,13 +62,13 @@ class BilstmClassifier(PreTrainedModel):
 
     def __init__(self, config: BilstmModelConfig) -> None:
         super().__init__(config)
-        width = config.hidden_size
+        width, labels = config.hidden_size, len(config.id2label or {})
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self.lstm = nn.LSTM(config.embedding_size, width, bidirectional=True, batch_first=True)
         self.attention = nn.Linear(2 * width, width)
         self.attention_score = nn.Linear(width, 1, bias=False)
         self.dense = nn.Linear(2 * width, width)
-        self.classifier = nn.Linear(width, config.num_labels)
+        self.classifier = nn.Linear(width, labels)
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
 
@@ -88,7 +88,7 @@ class BilstmClassifier(PreTrainedModel):
             attention_mask.sum(1).cpu(),
             batch_first=True,
             # PyTorch wants the longest text first, ONNX does not: its graph goes without sorting.
-            enforce_sorted=torch.jit.is_tracing(),
+            enforce_sorted=torch.onnx.is_in_onnx_export(),
         )
         states, _ = pad_packed_sequence(
             self.lstm(packed)[0], batch_first=True, total_length=input_ids.shape[1]
@@ -102,10 +102,6 @@ class BilstmClassifier(PreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         """Return the word table."""
         return self.embedding
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the word table."""
-        self.embedding = value
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Embedding):
@@ -165,5 +161,5 @@ def leading_components(table: Tensor, width: int) -> Tensor:
         )
     centred = (table - table.mean(dim=0)).double()
     _, directions = torch.linalg.eigh(centred.T @ centred)  # in rising order of variance
-    projected = centred @ directions[:, -width:].flip(1)
-    return (projected * (EMBEDDING_RMS / projected.square().mean().sqrt())).float().contiguous()
+    projected: Tensor = centred @ directions[:, -width:].flip(1)
+    return (projected * (EMBEDDING_RMS / projected.square().mean().sqrt())).float()

@@ -1,6 +1,7 @@
 """Building the student: from the teacher's layers, from a checkpoint, or fresh; BERT or BiLSTM."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +36,8 @@ def build_student(
         folder = fetch_model(config.init)
         model = load_checkpoint(folder, labels)
     if config.bilstm is not None:
-        table = model.get_input_embeddings().weight.detach()
+        words: Any = model.get_input_embeddings()
+        table = words.weight.detach()
         return build_bilstm(config.bilstm, table, labels, config.init != "fresh"), folder
     return _shrunk_bert(config, model), folder
 

@@ -83,21 +83,21 @@ def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None
         length: Tokens of the text whose MACs are counted; the task's longest if not given.
     """
     length = length or recipe.task.max_length
-    teacher = start = last = _source_shape(recipe.teacher.model, recipe)
-    sizes = {"teacher": teacher and size_of(teacher, length)}
+    start = last = _source_shape(recipe.teacher.model, recipe)
+    shapes = {"teacher": last}
+    lstm: dict[str, Size | None] = {}
     if recipe.distill:
         student = recipe.distill.student
         if student.init not in ("teacher", "fresh"):
             start = _source_shape(student.init, recipe)
         if student.bilstm:
-            size = start and bilstm_size(student.bilstm, start.vocabulary, start.labels, length)
-            return sizes | {"student": size}
-        last = start and student_shape(start, student)
-        sizes["student"] = last and size_of(last, length)
+            lstm["student"] = bilstm_size(student.bilstm, start, length) if start else None
+        else:
+            shapes["student"] = last = start and student_shape(start, student)
     if recipe.prune:
-        last = last and pruned_shape(last, recipe.prune)
-        sizes["pruned"] = last and size_of(last, length)
-    return sizes
+        shapes["pruned"] = last and pruned_shape(last, recipe.prune)
+    sizes = {name: size_of(shape, length) if shape else None for name, shape in shapes.items()}
+    return sizes | lstm
 
 
 def shape_from_config(config: Mapping[str, Any], labels: int) -> Shape:
@@ -168,8 +168,8 @@ def size_of(shape: Shape, length: int) -> Size:
     )
 
 
-def bilstm_size(bilstm: BilstmConfig, vocabulary: int, labels: int, length: int) -> Size:
-    """Count a BiLSTM's parameters and multiply-accumulates.
+def bilstm_size(bilstm: BilstmConfig, start: Shape, length: int) -> Size:
+    """Count parameters and multiply-accumulates of a BiLSTM with the initial model's words.
 
     For n tokens, an embedding of width e and directions of width h: 8 n h (e + h) in the gates of
     both directions, 2 n h^2 + n h in the attention's scores, 2 n h in its sum, and the dense
@@ -178,14 +178,14 @@ def bilstm_size(bilstm: BilstmConfig, vocabulary: int, labels: int, length: int)
     embedding, hidden = bilstm.embedding_size, bilstm.hidden_size
     gates, scores = 8 * hidden * (embedding + hidden), 2 * hidden**2
     head = 2 * hidden**2
-    vectors = 19 * hidden + hidden * labels + labels
-    tokens = vocabulary * embedding
+    vectors = 19 * hidden + hidden * start.labels + start.labels
+    tokens = start.vocabulary * embedding
     matrices = gates + scores + head
     return Size(
         parameters=tokens + matrices + vectors,
         float32_bytes=4 * (tokens + matrices + vectors),
         int8_bytes=tokens + matrices + 4 * vectors,
-        macs=length * (gates + scores + 3 * hidden) + head + hidden * labels,
+        macs=length * (gates + scores + 3 * hidden) + head + hidden * start.labels,
         length=length,
     )
 

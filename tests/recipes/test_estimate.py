@@ -134,7 +134,7 @@ def test_macs_of_a_bilstm_are_its_weights_once_a_token():
     del matrices["embedding.weight"]
     once = matrices.pop("dense.weight") + matrices.pop("classifier.weight")
     weighted_sum = 2 * 12
-    size = bilstm_size(BilstmConfig(**widths), vocabulary=60, labels=3, length=24)
+    size = bilstm_size(BilstmConfig(**widths), shape_from_config(SMALL, labels=3), length=24)
     assert size.macs == 24 * (sum(matrices.values()) + weighted_sum) + once
 
 
