@@ -77,12 +77,28 @@ def test_the_students_depth_reaches_back_only_if_its_hidden_states_are_compared(
     deeper = "distill.student.layers=2"
     hidden = planned(), planned(deeper)
     assert "teacher-outputs" in changed(*map(fingerprints, hidden))
-    assert hidden[1]["teacher-outputs"].params["student_layers"] == 2
+    assert hidden[1]["teacher-outputs"].params["wanted"].student_layers == 2
     no_hidden = (
         planned("distill.objectives.hidden=null"),
         planned("distill.objectives.hidden=null", deeper),
     )
     assert "teacher-outputs" not in changed(*map(fingerprints, no_hidden))
+
+
+def test_weights_do_not_reach_back_but_what_is_compared_does(planned):
+    before = fingerprints(planned())
+    weights = fingerprints(planned("distill.objectives.hidden.weight=0.1"))
+    assert "teacher-outputs" not in changed(before, weights)
+    relations = planned("prune.objectives.relations={weight: 1.0, heads: 4}")
+    assert "teacher-outputs" in changed(before, fingerprints(relations))
+    kept = relations["teacher-outputs"].params["wanted"]
+    assert kept.states == (
+        ("hidden", "uniform"),
+        ("key", "last"),
+        ("query", "last"),
+        ("value", "last"),
+    )
+    assert kept.over_tokens
 
 
 def test_other_data_under_the_same_name_is_seen(planned, here):
