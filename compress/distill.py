@@ -11,7 +11,7 @@ from .config import DistillConfig, ObjectivesConfig, TrainingConfig
 from .data import load_description, load_split
 from .errors import ModelError
 from .folder import ModelDescription, load_tokenizer, save_model
-from .objectives import StudentWithObjectives
+from .learner import FollowSchedule, StudentWithObjectives
 from .student import build_student
 from .summary import summarize
 from .teacher_outputs import TeacherOutputs, load_teacher_outputs
@@ -93,7 +93,14 @@ def learn_from_teacher(
     train = tokenize(load_split(examples, "train"), tokenizer, max_length)
     validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
     model = StudentWithObjectives(student, objectives, teacher_outputs)
-    train.extras = _extras(objectives, teacher_outputs, train)
+    if any(config.over_tokens for config in objectives.chosen.values()):
+        _check_tokens(teacher_outputs, train)
+    train.extras = {"teacher_logits": torch.from_numpy(teacher_outputs.logits.copy())} | {
+        f"teacher_{name}": teacher_outputs.states[name] for name in sorted(model.teacher_states)
+    }
+    validation.extras = {
+        "teacher_logits": torch.from_numpy(teacher_outputs.validation_logits.copy())
+    }
     result = fit(
         model,
         train,
@@ -103,22 +110,16 @@ def learn_from_teacher(
         seed=seed,
         folder=out / "checkpoints",
         title=title,
+        callbacks=[FollowSchedule(model)],
     )
     return result, len(validation)
 
 
-def _extras(
-    objectives: ObjectivesConfig, outputs: TeacherOutputs, train: TokenizedExamples
-) -> dict[str, Any]:
-    extras: dict[str, Any] = {"teacher_logits": torch.from_numpy(outputs.logits.copy())}
-    if objectives.hidden is not None and outputs.hidden is not None:
-        lengths = outputs.hidden.offsets[1:] - outputs.hidden.offsets[:-1]
-        if objectives.hidden.positions == "tokens" and lengths.tolist() != [
-            len(ids) for ids in train.input_ids
-        ]:
-            raise ModelError(
-                "teacher and student cut the texts into different tokens, expected one shared "
-                "tokenizer for objectives.hidden.positions 'tokens'; use 'first'"
-            )
-        extras["teacher_hidden"] = outputs.hidden
-    return extras
+def _check_tokens(outputs: TeacherOutputs, train: TokenizedExamples) -> None:
+    offsets = next(iter(outputs.states.values())).offsets
+    if (offsets[1:] - offsets[:-1]).tolist() != [len(ids) for ids in train.input_ids]:
+        raise ModelError(
+            "teacher and student cut the texts into different tokens, expected one shared "
+            "tokenizer for objectives that compare token by token; use soft_targets, logits, "
+            "patient, or hidden with positions 'first'"
+        )

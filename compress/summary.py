@@ -9,10 +9,17 @@ from .training import FitResult
 
 
 def summarize(model: nn.Module, result: FitResult, validation_size: int) -> dict[str, Any]:
-    """Return parameters, bytes, steps, and validation accuracy with its 95 % Wilson interval."""
+    """Return parameters, bytes, steps, and validation accuracy with its 95 % Wilson interval.
+
+    After learning from a teacher also the agreement with it and the KL divergence to it.
+    """
     parameters = sum(parameter.numel() for parameter in model.parameters())
     hits = round(result.best_accuracy * validation_size)
     interval = binomtest(hits, validation_size).proportion_ci(0.95, method="wilson")
+    fidelity = {
+        "teacher_agreement": result.teacher_agreement,
+        "teacher_kl": result.teacher_kl,
+    }
     return {
         "parameters": parameters,
         "bytes": 4 * parameters,
@@ -21,4 +28,4 @@ def summarize(model: nn.Module, result: FitResult, validation_size: int) -> dict
         "precision": result.precision,
         "validation_accuracy": result.best_accuracy,
         "validation_interval": [float(interval.low), float(interval.high)],
-    }
+    } | {name: value for name, value in fidelity.items() if value is not None}

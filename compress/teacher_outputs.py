@@ -1,13 +1,14 @@
-"""Stage: what the teacher says about every training example, computed once and memory-mapped.
+"""Stage: what the teacher says about every example, computed once and memory-mapped.
 
-Hidden states are ragged, so they lie end to end: rows `offsets[i]` to `offsets[i + 1]` belong to
-example i.
+Of what is learned from: logits and the states that the objectives compare (`states.py` names them);
+of the validation split: logits, against which the student's fidelity is logged. States are ragged,
+so they lie end to end: rows `offsets[i]` to `offsets[i + 1]` belong to example i.
 """
 
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +17,18 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .batches import Collate, TokenizedExamples, tokenize
+from .config import OutputsWanted
 from .data import load_description, load_split
 from .errors import ModelError
 from .folder import load_model, load_tokenizer
-from .layer_map import uniform_layers
+from .layer_map import mapped_layers
 from .progress import progress
+from .states import position_bias, run_with_states, state_name, state_width
 
 BATCH_SIZE = 32
-
-
-@dataclass(frozen=True)
-class TeacherOutputs:
-    """Views on the files of the stage.
-
-    Attributes:
-        logits: Shape: (examples, labels), float32.
-        hidden: One (positions, layers, hidden) block per example, or None.
-        hidden_size: Width of the teacher, 0 without hidden states.
-    """
-
-    logits: NDArray[np.float32]
-    hidden: "RaggedRows | None"
-    hidden_size: int
 
 
 @dataclass(frozen=True)
@@ -47,7 +36,7 @@ class RaggedRows:
     """Blocks of rows of one memory-mapped array, read when asked for.
 
     Attributes:
-        rows: Shape: (all positions, layers, hidden), float16.
+        rows: Shape: (all positions, width), float16.
         offsets: Shape: (examples + 1,).
     """
 
@@ -55,85 +44,105 @@ class RaggedRows:
     offsets: NDArray[np.int64]
 
     def __getitem__(self, index: int) -> Tensor:
-        """Return one example's block as float32. Shape: (positions, layers, hidden)."""
+        """Return one example's block as float32. Shape: (positions, width)."""
         block = self.rows[self.offsets[index] : self.offsets[index + 1]]
         return torch.from_numpy(block.astype(np.float32))
 
 
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """Views on the files of the stage.
+
+    Attributes:
+        logits: Of the training split. Shape: (examples, labels), float32.
+        validation_logits: Of the validation split. Shape: (examples, labels), float32.
+        layers: Depth of the teacher.
+        heads: Attention heads in each of its layers.
+        states: What was kept of the training split, by name.
+        position_bias: Added to the attention scores, or None. Shape: (heads, length, length).
+    """
+
+    logits: NDArray[np.float32]
+    validation_logits: NDArray[np.float32]
+    layers: int
+    heads: int
+    states: dict[str, RaggedRows] = field(default_factory=dict)
+    position_bias: Tensor | None = None
+
+    def width(self, name: str) -> int:
+        """Return how wide a state is.
+
+        Raises:
+            ModelError: The state was not kept.
+        """
+        if name not in self.states:
+            raise ModelError(
+                f"the teacher's state {name} was not kept, expected it among "
+                f"{', '.join(self.states) or 'none'}; run the teacher-outputs stage for these "
+                "objectives"
+            )
+        return int(self.states[name].rows.shape[-1])
+
+
 def compute_teacher_outputs(
-    *,
-    data: Path,
-    examples: Path,
-    teacher: Path,
-    hidden: str | None,
-    student_layers: int,
-    out: Path,
+    *, data: Path, examples: Path, teacher: Path, wanted: OutputsWanted, out: Path
 ) -> dict[str, Any]:
-    """Run the teacher over what is learned from; an interrupted try is taken up where it stopped.
+    """Run the teacher over what is learned from and over the validation split.
+
+    An interrupted try is taken up where it stopped.
 
     Args:
         data: Folder of the data stage.
         examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         teacher: Folder of the teacher stage.
-        hidden: Hidden states to keep: "tokens", "first" or None.
-        student_layers: Depth of the student, which decides the teacher layers kept.
+        wanted: Which states are kept of the training split.
         out: Stage folder.
 
     Returns:
-        Examples, bytes and the share of training labels that the teacher gives.
+        Examples, bytes, the share of training labels that the teacher gives, and the states kept.
+
+    Raises:
+        ModelError: The teacher has no such layer, or where its attention lies is not known.
     """
     model = load_model(teacher / "model")
     tokenizer = load_tokenizer(teacher / "model")
-    train = load_split(examples, "train")
-    tokenized = tokenize(train, tokenizer, load_description(data).max_length)
-    try:
-        layers = uniform_layers(student_layers, model.config.num_hidden_layers)
-    except ValueError as error:
-        raise ModelError(f"the student learns from the teacher layer by layer: {error}") from error
-    positions = [len(ids) if hidden == "tokens" else 1 for ids in tokenized.input_ids]
-    offsets = np.concatenate([[0], np.cumsum(positions)]).astype(np.int64)
-    labels = len(load_description(data).labels)
-    logits_map = _open(out / "logits.npy", (len(tokenized), labels), np.float32)
-    hidden_map = None
-    if hidden is not None:
-        np.save(out / "offsets.npy", offsets)
-        shape = (int(offsets[-1]), len(layers), model.config.hidden_size)
-        hidden_map = _open(out / "hidden.npy", shape, np.float16)
-
-    record = out / "batches_done.json"
-    done = json.loads(record.read_text()) if record.is_file() else 0
-    batches = list(_batches_by_length(tokenized))
-    collate = Collate(tokenizer.pad_token_id)
-    with progress("Run teacher", total=len(batches), unit="batch", done=done) as bar:
-        for number in range(done, len(batches)):
-            rows = batches[number]
-            batch = collate([tokenized[row] for row in rows])
-            logits, states = _forward(model, batch, layers if hidden is not None else [])
-            logits_map[rows] = logits
-            if hidden_map is not None:
-                for row, block in zip(rows, states, strict=True):
-                    hidden_map[offsets[row] : offsets[row + 1]] = block[: positions[row]]
-            if number % 20 == 19:
-                _flush(record, number + 1, logits_map, hidden_map)
-            bar.advance()
-    _flush(record, len(batches), logits_map, hidden_map)
-    record.unlink()
+    max_length = load_description(data).max_length
+    names = _state_names(wanted, model)
+    train, validation = load_split(examples, "train"), load_split(data, "validation")
+    written = 0
+    for split, texts, kept in (("train", train, names), ("validation", validation, [])):
+        tokenized = tokenize(texts, tokenizer, max_length)
+        (out / split).mkdir(exist_ok=True)
+        written += _keep_outputs(model, tokenizer, tokenized, kept, wanted.over_tokens, out / split)
+    bias = position_bias(model, max_length)
+    if bias is not None:
+        np.save(out / "position_bias.npy", bias.numpy())
+    shape = {"layers": model.config.num_hidden_layers, "heads": model.config.num_attention_heads}
+    (out / "teacher.json").write_text(json.dumps(shape))
+    for split in ("train", "validation"):
+        _record(out / split).unlink()
+    logits = np.load(out / "train/logits.npy", mmap_mode="r")
     return {
-        "examples": len(tokenized),
-        "bytes": logits_map.nbytes + (hidden_map.nbytes if hidden_map is not None else 0),
-        "training_accuracy": _accuracy(logits_map, train.labels),
-        "teacher_layers": layers,
+        "examples": len(train.texts),
+        "bytes": written,
+        "training_accuracy": _accuracy(logits, train.labels),
+        "states": names,
     }
 
 
 def load_teacher_outputs(folder: Path) -> TeacherOutputs:
     """Memory-map what the stage wrote."""
-    logits = np.load(folder / "logits.npy", mmap_mode="r")
-    if not (folder / "hidden.npy").is_file():
-        return TeacherOutputs(logits, None, 0)
-    rows = np.load(folder / "hidden.npy", mmap_mode="r")
+    shape = json.loads((folder / "teacher.json").read_text())
+    train = {path.stem: np.load(path, mmap_mode="r") for path in (folder / "train").glob("*.npy")}
+    logits, offsets = train.pop("logits"), train.pop("offsets")
+    bias = folder / "position_bias.npy"
     return TeacherOutputs(
-        logits, RaggedRows(rows, np.load(folder / "offsets.npy")), int(rows.shape[-1])
+        logits=logits,
+        validation_logits=np.load(folder / "validation/logits.npy", mmap_mode="r"),
+        layers=shape["layers"],
+        heads=shape["heads"],
+        states={name: RaggedRows(train[name], offsets) for name in sorted(train)},
+        position_bias=torch.from_numpy(np.load(bias)) if bias.is_file() else None,
     )
 
 
@@ -142,27 +151,67 @@ def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     return float((logits[labelled].argmax(-1) == labels[labelled]).mean())
 
 
+def _state_names(wanted: OutputsWanted, model: PreTrainedModel) -> list[str]:
+    depth = model.config.num_hidden_layers
+    return sorted(
+        state_name(kind, layer)
+        for kind, layer in {
+            (kind, layer)
+            for kind, layers in wanted.states
+            for layer in mapped_layers(layers, wanted.student_layers or depth, depth)
+        }
+    )
+
+
+def _keep_outputs(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: TokenizedExamples,
+    names: list[str],
+    over_tokens: bool,
+    folder: Path,
+) -> int:
+    """Write logits and states of one split and return their bytes."""
+    lengths = [len(ids) if over_tokens else 1 for ids in examples.input_ids]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    np.save(folder / "offsets.npy", offsets)
+    labels: Any = model.config.num_labels  # the library's type allows None
+    files = {"logits": _open(folder, "logits", (len(examples), labels), "f4")}
+    for name in names:
+        files[name] = _open(folder, name, (int(offsets[-1]), state_width(model, name)), "f2")
+
+    record = _record(folder)
+    done = json.loads(record.read_text()) if record.is_file() else 0
+    batches = list(_batches_by_length(examples))
+    collate = Collate(tokenizer.pad_token_id)
+    title = f"Run teacher ({folder.name})"
+    with (
+        progress(title, total=len(batches), unit="batch", done=done) as bar,
+        torch.inference_mode(),
+    ):
+        for number in range(done, len(batches)):
+            rows = batches[number]
+            batch = collate([examples[row] for row in rows])
+            found = run_with_states(model, batch["input_ids"], batch["attention_mask"], names)
+            files["logits"][rows] = found.logits.numpy()
+            for name, states in found.states.items():
+                for row, block in zip(rows, states.half().numpy(), strict=True):
+                    files[name][offsets[row] : offsets[row + 1]] = block[: lengths[row]]
+            if number % 20 == 19:
+                _flush(record, number + 1, files)
+            bar.advance()
+    _flush(record, len(batches), files)
+    return sum(array.nbytes for array in files.values())
+
+
 def _batches_by_length(examples: TokenizedExamples) -> Iterator[list[int]]:
     order = sorted(range(len(examples)), key=lambda row: len(examples.input_ids[row]))
     for start in range(0, len(order), BATCH_SIZE):
         yield order[start : start + BATCH_SIZE]
 
 
-@torch.inference_mode()
-def _forward(
-    model: Any, batch: dict[str, Tensor], layers: list[int]
-) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
-    output = model(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        output_hidden_states=bool(layers),
-    )
-    states = [output.hidden_states[layer + 1] for layer in layers]
-    stacked = torch.stack(states, dim=2).half().numpy() if states else np.empty(0, np.float16)
-    return output.logits.numpy(), stacked
-
-
-def _open(path: Path, shape: tuple[int, ...], dtype: type) -> Any:
+def _open(folder: Path, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+    path = folder / f"{name}.npy"
     if path.is_file():
         return open_memmap(path, mode="r+")
     array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
@@ -173,10 +222,13 @@ def _open(path: Path, shape: tuple[int, ...], dtype: type) -> Any:
     return array
 
 
-def _flush(record: Path, batches_done: int, *maps: Any) -> None:
-    for array in maps:
-        if array is not None:
-            array.flush()
+def _record(folder: Path) -> Path:
+    return folder / "batches_done.json"
+
+
+def _flush(record: Path, batches_done: int, files: dict[str, Any]) -> None:
+    for array in files.values():
+        array.flush()
     temporary = record.with_suffix(".tmp")
     temporary.write_text(json.dumps(batches_done))
     temporary.replace(record)

@@ -3,20 +3,21 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -38,6 +39,9 @@ class FitResult:
         steps: Optimizer steps taken.
         epochs: Passes over the data, early stopping included.
         best_accuracy: Validation accuracy of the kept weights.
+        teacher_agreement: Share of the validation split on which they choose the teacher's label;
+            None without a teacher.
+        teacher_kl: KL divergence to the teacher on the validation split, nats an example.
         precision: "float32" or "bfloat16".
     """
 
@@ -45,6 +49,8 @@ class FitResult:
     epochs: float
     best_accuracy: float
     precision: str
+    teacher_agreement: float | None = None
+    teacher_kl: float | None = None
 
 
 def fit(
@@ -57,6 +63,7 @@ def fit(
     seed: int,
     folder: Path,
     title: str,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> FitResult:
     """Train in place and leave the weights with the best validation accuracy.
 
@@ -67,12 +74,17 @@ def fit(
     Args:
         model: Takes the batch by name, returns `loss` and `logits`.
         train: What is learned from.
-        validation: What decides which weights are kept.
+        validation: What decides which weights are kept; with `teacher_logits` among its extras
+            the fidelity to the teacher is logged as well.
         tokenizer: Gives the padding id.
         config: Length, rate and batch size.
         seed: Order of the batches and dropout.
         folder: For checkpoints.
         title: Shown with the progress.
+        callbacks: Told by the trainer what it does.
+
+    Raises:
+        ModelError: The loss is no longer finite.
     """
     set_seed(seed)
     collate = Collate(tokenizer.pad_token_id)
@@ -105,7 +117,7 @@ def fit(
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         logging_steps=max(1, steps // 200),
-        label_names=["labels"],
+        label_names=["labels", *validation.extras],
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to="none",
@@ -119,16 +131,21 @@ def fit(
             train_dataset=train,
             eval_dataset=validation,
             data_collator=collate,
-            compute_metrics=_accuracy,
-            callbacks=[EarlyStoppingCallback(config.patience), _ShowProgress(bar)],
+            compute_metrics=_metrics,
+            callbacks=[EarlyStoppingCallback(config.patience), _ShowProgress(bar), *callbacks],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
-    best = trainer.state.best_metric
-    if best is None:
-        best = trainer.evaluate()["eval_accuracy"]
+    metrics = _best_metrics(trainer.state) or trainer.evaluate()
     model.to("cpu").eval()
-    return FitResult(trainer.state.global_step, trainer.state.epoch or 0.0, best, precision)
+    return FitResult(
+        steps=trainer.state.global_step,
+        epochs=trainer.state.epoch or 0.0,
+        best_accuracy=metrics["eval_accuracy"],
+        precision=precision,
+        teacher_agreement=metrics.get("eval_agreement"),
+        teacher_kl=metrics.get("eval_kl"),
+    )
 
 
 def forget_checkpoints(folder: Path) -> None:
@@ -142,14 +159,25 @@ class _LengthGroupedTrainer(Trainer):
         lengths = [len(ids) for ids in self.train_dataset.input_ids]
         return LengthGrouped(self.args.train_batch_size, lengths, self.args.seed)
 
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        loss = logs.get("loss")
-        if loss is not None and not math.isfinite(loss):
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        # Looked at here because the trainer leaves losses that are not finite out of its log; the
+        # evaluation comes through here too, and before a checkpoint is written.
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if not torch.isfinite(loss).all():
+            terms = outputs.get("terms", {}).items()
+            guilty = ", ".join(name for name, term in terms if not torch.isfinite(term).all())
             raise ModelError(
-                f"the loss became {loss} at step {self.state.global_step}, expected a finite one; "
-                f"lower the learning rate (the last checkpoint stays in {self.args.output_dir})"
+                f"the loss{f' of {guilty}' if guilty else ''} became {loss.mean().item()} at step "
+                f"{self.state.global_step}, expected a finite one; lower the learning rate (the "
+                f"last checkpoint stays in {self.args.output_dir})"
             )
-        super().log(logs, *args, **kwargs)
+        return (loss, outputs) if return_outputs else loss
 
 
 class _ShowProgress(TrainerCallback):
@@ -161,13 +189,34 @@ class _ShowProgress(TrainerCallback):
 
     def on_log(self, *args: Any, **kwargs: Any) -> None:
         logs: Mapping[str, float] = kwargs["logs"]
-        shown = {"loss": "loss", "eval_accuracy": "accuracy"}
-        self.bar.advance(0, **{shown[name]: logs[name] for name in shown if name in logs})
+        shown = ("loss", "eval_accuracy", "eval_agreement", "eval_kl")
+        metrics = {name.removeprefix("eval_"): logs[name] for name in shown if name in logs}
+        self.bar.advance(0, **metrics)
 
 
-def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    classes = np.asarray(prediction.predictions).argmax(-1)
-    return {"accuracy": float((classes == prediction.label_ids).mean())}
+def _metrics(prediction: EvalPrediction) -> dict[str, float]:
+    logits = torch.from_numpy(prediction.predictions)
+    if not isinstance(prediction.label_ids, tuple):
+        return {"accuracy": _share_equal(logits, torch.from_numpy(prediction.label_ids))}
+    labels, teacher = (torch.from_numpy(array) for array in prediction.label_ids)
+    log_probabilities, wanted = logits.log_softmax(-1), teacher.log_softmax(-1)
+    kl = functional.kl_div(log_probabilities, wanted, reduction="batchmean", log_target=True)
+    return {
+        "accuracy": _share_equal(logits, labels),
+        "agreement": _share_equal(logits, teacher.argmax(-1)),
+        "kl": kl.item(),
+    }
+
+
+def _share_equal(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(-1) == labels).double().mean())
+
+
+def _best_metrics(state: TrainerState) -> dict[str, float] | None:
+    for logs in reversed(state.log_history):
+        if "eval_accuracy" in logs and logs["step"] == state.best_global_step:
+            return logs
+    return None
 
 
 def _last_whole_checkpoint(folder: Path) -> str | None:

@@ -95,5 +95,6 @@ def _describe_one(kind: Any) -> str:
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     if get_origin(kind) is tuple:
         element = get_args(kind)[0]
-        return {int: "a list of integers", str: "a list of texts"}.get(element, "a list")
+        names = {int: "a list of integers", float: "a list of numbers", str: "a list of texts"}
+        return names.get(element, "a list")
     return {int: "an integer", float: "a number", str: "a text"}.get(kind, "a mapping")

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pocketbert.compress.config import OutputsWanted, outputs_wanted
 from pocketbert.compress.fetch import source_fingerprint
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
@@ -69,7 +70,7 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
             data=data,
             examples=examples,
             teacher=teacher,
-            **_outputs_wanted(recipe),
+            wanted=_outputs_wanted(recipe),
         )
     if recipe.distill:
         init = recipe.distill.student.init
@@ -138,12 +139,10 @@ def _artifact(name: str, title: str, kind: Kind, folder: Path, model: Path) -> A
     )
 
 
-def _outputs_wanted(recipe: Recipe) -> dict[str, Any]:
+def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
     sections = [section for section in (recipe.distill, recipe.prune) if section]
-    hidden = [section.objectives.hidden for section in sections if section.objectives.hidden]
-    if not hidden or not recipe.distill:
-        return {"hidden": None, "student_layers": 1}
-    return {"hidden": hidden[0].positions, "student_layers": recipe.distill.student.depth}
+    depth = recipe.distill.student.depth if recipe.distill else None
+    return outputs_wanted([section.objectives for section in sections], depth)
 
 
 def _for_this_machine(config: CompileConfig) -> CompileConfig:

@@ -89,19 +89,20 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             "prune is a section, expected none (null) with distill.student.bilstm, which has no "
             "heads and no feed-forward neurons"
         )
-    if recipe.prune is None or recipe.prune.objectives.hidden is None:
-        return
-    positions = recipe.prune.objectives.hidden.positions
-    if recipe.distill is None:
-        yield (
-            f"prune.objectives.hidden.positions is {positions!r}, expected no hidden objective "
-            "without a distill section, whose student decides which teacher layers are kept"
-        )
-    elif recipe.distill.objectives.hidden not in (None, recipe.prune.objectives.hidden) and (
-        recipe.distill.objectives.hidden.positions != positions
-    ):
-        yield (
-            f"prune.objectives.hidden.positions is {positions!r}, expected "
-            f"{recipe.distill.objectives.hidden.positions!r} as in distill.objectives.hidden, "
-            "because both learn from the same teacher outputs"
-        )
+    if recipe.distill is not None:
+        yield from _layer_map_problems(recipe, recipe.distill.student.depth)
+
+
+def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
+    for name, section in (("distill", recipe.distill), ("prune", recipe.prune)):
+        if section is None:
+            continue
+        for objective, config in section.objectives.chosen.items():
+            layers = getattr(config, "layers", None)
+            expected = depth - 1 if objective == "patient" else depth
+            if isinstance(layers, tuple) and len(layers) != expected:
+                yield (
+                    f"{name}.objectives.{objective}.layers is {list(layers)}, expected {expected} "
+                    f"teacher layers because distill.student has {depth} layers"
+                    f"{' and patient leaves out the last' if objective == 'patient' else ''}"
+                )

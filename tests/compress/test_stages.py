@@ -12,16 +12,22 @@ import pytest
 import torch
 
 from pocketbert.compress.config import (
+    AttentionConfig,
     BilstmConfig,
     DistillConfig,
+    EmbeddingsConfig,
     HiddenConfig,
     LabelsConfig,
+    LogitsConfig,
     ObjectivesConfig,
+    PatientConfig,
     PruneConfig,
+    RelationsConfig,
     SoftTargetsConfig,
     StudentConfig,
     TeacherConfig,
     TrainingConfig,
+    outputs_wanted,
 )
 from pocketbert.compress.data import load_split
 from pocketbert.compress.distill import distill
@@ -39,6 +45,18 @@ OBJECTIVES = ObjectivesConfig(
     labels=LabelsConfig(weight=0.2),
 )
 
+EVERYTHING = ObjectivesConfig(
+    soft_targets=SoftTargetsConfig(weight=1.0),
+    logits=LogitsConfig(weight=(0.0, 0.1)),
+    hidden=HiddenConfig(weight=0.1),
+    patient=PatientConfig(weight=0.1),
+    embeddings=EmbeddingsConfig(weight=0.1),
+    attention=AttentionConfig(weight=0.1),
+    relations=RelationsConfig(weight=(0.2, 0.0), heads=2),
+    labels=LabelsConfig(weight=0.2),
+)
+WANTED = outputs_wanted([OBJECTIVES, EVERYTHING], student_layers=2)
+
 
 @pytest.fixture(scope="module")
 def teacher(tiny_checkpoint, tiny_data, tmp_path_factory):
@@ -52,12 +70,7 @@ def teacher(tiny_checkpoint, tiny_data, tmp_path_factory):
 def outputs(teacher, tiny_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("outputs")
     compute_teacher_outputs(
-        data=tiny_data,
-        examples=tiny_data,
-        teacher=teacher[0],
-        hidden="tokens",
-        student_layers=2,
-        out=out,
+        data=tiny_data, examples=tiny_data, teacher=teacher[0], wanted=WANTED, out=out
     )
     return out
 
@@ -94,31 +107,68 @@ def test_teacher_outputs_are_the_teachers_own(teacher, outputs, tiny_data):
     with torch.no_grad():
         found = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True)
     np.testing.assert_allclose(kept.logits[17], found.logits[0], atol=1e-4)
-    states = torch.stack([found.hidden_states[2][0], found.hidden_states[4][0]], dim=1)
-    torch.testing.assert_close(kept.hidden[17], states, atol=2e-3, rtol=0)
+    assert sorted(kept.states) == [
+        "hidden_-1", "hidden_1", "hidden_3", "key_1", "key_3", "query_1", "query_3", "value_3",
+    ]  # fmt: skip
+    for layer in (-1, 1, 3):
+        torch.testing.assert_close(
+            kept.states[f"hidden_{layer}"][17],
+            found.hidden_states[layer + 1][0],
+            atol=2e-3,
+            rtol=0,
+        )
+    attention = model.bert.encoder.layer[3].attention.self
+    with torch.no_grad():
+        values = attention.value(found.hidden_states[3][0])
+    torch.testing.assert_close(kept.states["value_3"][17], values, atol=2e-3, rtol=0)
+
+
+def test_teacher_outputs_know_the_validation_split(teacher, outputs, tiny_data):
+    kept = load_teacher_outputs(outputs)
+    labels = load_split(tiny_data, "validation").labels
+    found = (kept.validation_logits.argmax(-1) == labels).mean()
+    assert found == pytest.approx(teacher[1]["validation_accuracy"])
+    assert not list(outputs.rglob("batches_done*"))
+
+
+def test_first_states_only_need_little(teacher, tiny_data, tmp_path):
+    hidden = HiddenConfig(weight=1, layers="last", positions="first")
+    wanted = outputs_wanted([ObjectivesConfig(hidden=hidden)], student_layers=2)
+    compute_teacher_outputs(data=tiny_data, teacher=teacher[0], wanted=wanted, out=tmp_path)
+    kept = load_teacher_outputs(tmp_path)
+    assert list(kept.states) == ["hidden_3"]
+    assert kept.states["hidden_3"].rows.shape == (len(kept.logits), 32)
+
+
+def test_layers_that_the_teacher_lacks_are_refused_before_it_runs(teacher, tiny_data, tmp_path):
+    hidden = HiddenConfig(weight=1, layers=(1, 4))
+    wanted = outputs_wanted([ObjectivesConfig(hidden=hidden)], student_layers=2)
+    with pytest.raises(ModelError, match="names teacher layer 4, expected layers 0 to 3"):
+        compute_teacher_outputs(data=tiny_data, teacher=teacher[0], wanted=wanted, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupted_teacher_outputs_go_on(teacher, outputs, tiny_data, tmp_path):
     import shutil
 
     shutil.copytree(outputs, tmp_path / "out")
-    logits = np.load(tmp_path / "out/logits.npy", mmap_mode="r+")
-    whole = logits.copy()
-    logits[:] = -99
+    logits = np.load(tmp_path / "out/train/logits.npy", mmap_mode="r+")
+    values = np.load(tmp_path / "out/train/value_3.npy", mmap_mode="r+")
+    whole = logits.copy(), values.copy()
+    logits[:] = values[:] = -99
     logits.flush()
-    (tmp_path / "out/batches_done.json").write_text("2")
+    values.flush()
+    (tmp_path / "out/train/batches_done.json").write_text("2")
     compute_teacher_outputs(
-        data=tiny_data,
-        examples=tiny_data,
-        teacher=teacher[0],
-        hidden="tokens",
-        student_layers=2,
-        out=tmp_path / "out",
+        data=tiny_data, examples=tiny_data, teacher=teacher[0], wanted=WANTED, out=tmp_path / "out"
     )
-    redone = np.load(tmp_path / "out/logits.npy")
-    skipped = (redone == -99).all(axis=1)
+    redone = np.load(tmp_path / "out/train/logits.npy"), np.load(tmp_path / "out/train/value_3.npy")
+    skipped = (redone[0] == -99).all(axis=1)
     assert skipped.sum() == 64  # the two batches that were already done are not run again
-    np.testing.assert_array_equal(redone[~skipped], whole[~skipped])
+    np.testing.assert_array_equal(redone[0][~skipped], whole[0][~skipped])
+    again = (redone[1] != -99).all(axis=1)
+    assert 0 < again.sum() < len(again)
+    np.testing.assert_array_equal(redone[1][again], whole[1][again])
 
 
 def test_student_learns(student):
@@ -147,6 +197,74 @@ def test_a_bilstm_learns_from_the_same_outputs_and_cannot_be_pruned(
             config=pruning, seed=0, data=tiny_data, examples=tiny_data, student=tmp_path,
             teacher_outputs=outputs, out=tmp_path / "pruned",
         )  # fmt: skip
+
+
+def test_fidelity_is_that_of_the_kept_weights(student, outputs, tiny_data):
+    model, tokenizer = load_model(student[0] / "model"), load_tokenizer(student[0] / "model")
+    teacher_logits = torch.from_numpy(load_teacher_outputs(outputs).validation_logits.copy())
+    texts = load_split(tiny_data, "validation").texts
+    with torch.no_grad():
+        logits = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
+    agreement = (logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean().item()
+    p, q = teacher_logits.softmax(-1), logits.softmax(-1)
+    kl = (p * (p / q).log()).sum(-1).mean().item()
+    assert student[1]["teacher_agreement"] == pytest.approx(agreement)
+    assert student[1]["teacher_kl"] == pytest.approx(kl, rel=1e-3)
+
+
+def test_all_objectives_together(teacher, outputs, tiny_data, tmp_path):
+    config = DistillConfig(
+        student=StudentConfig(layers=2), objectives=EVERYTHING, training=TRAINING
+    )
+    summary = distill(
+        config=config, seed=0, data=tiny_data, examples=tiny_data, teacher=teacher[0],
+        teacher_outputs=outputs, out=tmp_path,
+    )  # fmt: skip
+    assert summary["validation_accuracy"] > 0.9
+
+
+def test_divergence_stops_and_names_the_objective(teacher, outputs, tiny_data, tmp_path):
+    """One broken number in what the teacher said, met in the second epoch at the latest."""
+    import shutil
+
+    shutil.copytree(outputs, tmp_path / "broken")
+    values = np.load(tmp_path / "broken/train/value_3.npy", mmap_mode="r+")
+    values[7] = np.inf
+    values.flush()
+    config = DistillConfig(
+        student=StudentConfig(layers=2), objectives=EVERYTHING, training=TRAINING
+    )
+    message = r"the loss of relations became nan at step \d+, expected a finite one; lower the"
+    with pytest.raises(ModelError, match=message):
+        distill(
+            config=config, seed=0, data=tiny_data, examples=tiny_data, teacher=teacher[0],
+            teacher_outputs=tmp_path / "broken", out=tmp_path / "out",
+        )  # fmt: skip
+
+
+def test_broken_weights_are_not_kept_as_a_checkpoint(tiny_checkpoint, tiny_data, tmp_path):
+    """A step that ends in numbers that are not finite is found out before it is saved."""
+    from transformers import TrainerCallback
+
+    from pocketbert.compress.batches import tokenize
+    from pocketbert.compress.folder import load_checkpoint
+    from pocketbert.compress.training import fit
+
+    model = load_checkpoint(tiny_checkpoint, ("bad", "good"))
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    examples = tokenize(load_split(tiny_data, "train"), tokenizer, 32)
+
+    class Break(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == state.eval_steps:
+                model.classifier.weight.data.fill_(float("nan"))
+
+    with pytest.raises(ModelError, match=r"the loss became nan at step \d+"):
+        fit(
+            model, examples, examples, tokenizer, TRAINING, seed=0, folder=tmp_path / "out",
+            title="Break", callbacks=[Break()],
+        )  # fmt: skip
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
 
 
 def test_pruned_model_reloads_with_one_call_and_gives_the_same_logits(
@@ -200,27 +318,36 @@ def test_different_tokenizers_cannot_share_token_states(
         )  # fmt: skip
 
 
-TRAIN_SCRIPT = """
+DISTILL_SCRIPT = """
     import sys
     from pathlib import Path
-    from pocketbert.compress.config import TeacherConfig, TrainingConfig
-    from pocketbert.compress.teacher import train_teacher
+    from pocketbert.compress.config import *
+    from pocketbert.compress.distill import distill
     training = TrainingConfig(epochs=3, learning_rate=3e-3, batch_size=16, precision="float32")
-    checkpoint, data, out = sys.argv[1:]
-    train_teacher(
-        config=TeacherConfig(model=checkpoint, training=training),
-        seed=0, data=Path(data), out=Path(out),
+    objectives = ObjectivesConfig(
+        soft_targets=SoftTargetsConfig(weight=(0.0, 1.0, 1.0)),
+        hidden=HiddenConfig(weight=(1.0, 0.0)),
+        relations=RelationsConfig(weight=0.1, heads=2),
+    )
+    teacher, outputs, data, out = sys.argv[1:]
+    distill(
+        config=DistillConfig(
+            student=StudentConfig(layers=2), objectives=objectives, training=training
+        ),
+        seed=0, data=Path(data), teacher=Path(teacher), teacher_outputs=Path(outputs),
+        out=Path(out),
     )
 """
 
 
-def test_killed_training_ends_with_the_same_weights(tiny_checkpoint, tiny_data, tmp_path):
+def test_killed_training_ends_with_the_same_weights(teacher, outputs, tiny_data, tmp_path):
+    """Scheduled weights included; what the data loader, optimizer and dropout drew as well."""
     script = tmp_path / "train.py"
-    script.write_text(textwrap.dedent(TRAIN_SCRIPT))
+    script.write_text(textwrap.dedent(DISTILL_SCRIPT))
 
     def command(out: str) -> list[str]:
-        paths = [str(script), str(tiny_checkpoint), str(tiny_data), str(tmp_path / out)]
-        return [sys.executable, *paths]
+        paths = [script, teacher[0], outputs, tiny_data, tmp_path / out]
+        return [sys.executable, *map(str, paths)]
 
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()

@@ -29,7 +29,7 @@ def fingerprints(steps):
 
 
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
-    names = planned("transfer={augment: {mixed: {variants: 1}}}")
+    names = planned("transfer={augment: {mixed: {variants: 1}}}", "trim={}")
     assert sorted(names, key=list(STAGES).index) == list(STAGES)
 
 
@@ -85,7 +85,7 @@ def test_the_students_depth_reaches_back_only_if_its_hidden_states_are_compared(
     deeper = "distill.student.layers=2"
     hidden = planned(), planned(deeper)
     assert "teacher-outputs" in changed(*map(fingerprints, hidden))
-    assert hidden[1]["teacher-outputs"].params["student_layers"] == 2
+    assert hidden[1]["teacher-outputs"].params["wanted"].student_layers == 2
     no_hidden = (
         planned("distill.objectives.hidden=null"),
         planned("distill.objectives.hidden=null", deeper),
@@ -110,6 +110,22 @@ def test_trimming_stands_between_training_and_export(planned, here):
     assert "distill" not in changed(fingerprints(steps), fingerprints(again))
     alone = planned("trim={}", "prune=null", "distill=null")
     assert alone["trim"].params["student"] == alone["teacher"].folder
+
+
+def test_weights_do_not_reach_back_but_what_is_compared_does(planned):
+    before = fingerprints(planned())
+    weights = fingerprints(planned("distill.objectives.hidden.weight=0.1"))
+    assert "teacher-outputs" not in changed(before, weights)
+    relations = planned("prune.objectives.relations={weight: 1.0, heads: 4}")
+    assert "teacher-outputs" in changed(before, fingerprints(relations))
+    kept = relations["teacher-outputs"].params["wanted"]
+    assert kept.states == (
+        ("hidden", "uniform"),
+        ("key", "last"),
+        ("query", "last"),
+        ("value", "last"),
+    )
+    assert kept.over_tokens
 
 
 def test_other_data_under_the_same_name_is_seen(planned, here):

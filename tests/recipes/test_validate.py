@@ -155,8 +155,8 @@ PLANTED = {
     "no objective": (
         "    labels: {weight: 1.0}",
         "    {}",
-        "small.yaml:31: prune.objectives is empty, expected at least one of soft_targets, hidden, "
-        "labels",
+        "small.yaml:31: prune.objectives is empty, expected at least one of soft_targets, logits, "
+        "hidden, patient, embeddings, attention, relations, labels",
     ),
     "layers out of order": (
         "    layers: 3",
@@ -198,11 +198,61 @@ PLANTED = {
         "seed: -1",
         "small.yaml:3: seed is -1, expected an integer from 0 to 4294967295",
     ),
-    "two kinds of positions": (
+    "layer map of another depth": (
         "    labels: {weight: 1.0}",
-        "    hidden: {weight: 1.0, positions: first}",
-        "small.yaml:32: prune.objectives.hidden.positions is 'first', expected 'tokens' as in "
-        "distill.objectives.hidden, because both learn from the same teacher outputs",
+        "    attention: {weight: 1.0, layers: [1, 3]}",
+        "small.yaml:32: prune.objectives.attention.layers is [1, 3], expected 3 teacher layers "
+        "because distill.student has 3 layers",
+    ),
+    "patient layer map": (
+        "    hidden: {weight: 0.5, positions: tokens}",
+        "    patient: {weight: 0.5, layers: [1, 3, 5]}",
+        "small.yaml:24: distill.objectives.patient.layers is [1, 3, 5], expected 2 teacher layers "
+        "because distill.student has 3 layers and patient leaves out the last",
+    ),
+    "unknown layer map": (
+        "    labels: {weight: 1.0}",
+        "    hidden: {weight: 1.0, layers: unifrom}",
+        "small.yaml:32: prune.objectives.hidden.layers is 'unifrom', expected one of 'uniform', "
+        "'last' or a list of integers; did you mean 'uniform'?",
+    ),
+    "negative layer": (
+        "    labels: {weight: 1.0}",
+        "    hidden: {weight: 1.0, layers: [0, -1, 2]}",
+        "small.yaml:32: prune.objectives.hidden.layers is [0, -1, 2], expected teacher layers from "
+        "0 on, one a student layer",
+    ),
+    "weight of zero": (
+        "    labels: {weight: 1.0}",
+        "    labels: {weight: 0}",
+        "small.yaml:32: prune.objectives.labels.weight is 0, expected a number above 0",
+    ),
+    "schedule of one point": (
+        "    labels: {weight: 1.0}",
+        "    labels: {weight: [1.0]}",
+        "small.yaml:32: prune.objectives.labels.weight is [1.0], expected one number, or two or "
+        "more from 0 on, not all 0",
+    ),
+    "text in a schedule": (
+        "    labels: {weight: 1.0}",
+        "    labels: {weight: [0, high]}",
+        "small.yaml:32: prune.objectives.labels.weight[1] is 'high', expected a number",
+    ),
+    "text for a weight": (
+        "    labels: {weight: 1.0}",
+        "    labels: {weight: high}",
+        "small.yaml:32: prune.objectives.labels.weight is 'high', expected a number or a list of "
+        "numbers",
+    ),
+    "objective without a teacher's layer": (
+        "    labels: {weight: 1.0}",
+        "    relations: {weight: 1.0, layer: first}",
+        "small.yaml:32: prune.objectives.relations.layer is 'first', expected 'last' or an integer",
+    ),
+    "no relation heads": (
+        "    labels: {weight: 1.0}",
+        "    relations: {weight: 1.0, heads: 0}",
+        "small.yaml:32: prune.objectives.relations.heads is 0, expected a number above 0",
     ),
     "unknown package": (
         "  model: hf:bert-base-uncased",

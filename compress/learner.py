@@ -1,0 +1,99 @@
+"""A student and what it learns from, as one model that the trainer sees."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import (
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from .config import ObjectivesConfig, Weight
+from .objectives import OBJECTIVES
+from .objectives.objective import Objective
+from .states import run_with_states
+from .teacher_outputs import TeacherOutputs
+
+
+class StudentWithObjectives(nn.Module):
+    """A student whose loss is the weighted sum of objectives.
+
+    Args:
+        student: The model that is kept.
+        config: The objectives and their weights.
+        outputs: What the teacher said.
+
+    Attributes:
+        progress: Share of the training that is done; scheduled weights follow it.
+        teacher_states: Names of the teacher's states that a batch must bring.
+
+    Raises:
+        ModelError: An objective does not fit this student and teacher.
+    """
+
+    accepts_loss_kwargs = False  # `**teacher` takes tensors, not the trainer's own arguments
+
+    def __init__(
+        self, student: PreTrainedModel, config: ObjectivesConfig, outputs: TeacherOutputs
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.progress = 0.0
+        self.weights = {name: part.weight for name, part in config.chosen.items()}
+        chosen: dict[str, Objective] = {
+            name: OBJECTIVES[name](part, student, outputs) for name, part in config.chosen.items()
+        }
+        self.objectives = nn.ModuleDict(chosen)
+        self.student_states = {n for one in chosen.values() for n in one.student_states}
+        self.teacher_states = {n for one in chosen.values() for n in one.teacher_states}
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, **teacher: Tensor
+    ) -> dict[str, Any]:
+        """Return loss () and logits (batch, labels), in training each objective's term as well.
+
+        Outside of training the loss is the labels' cross-entropy.
+
+        Args:
+            input_ids: Shape: (batch, seq).
+            attention_mask: Shape: (batch, seq).
+            labels: Shape: (batch,).
+            **teacher: `teacher_logits`, and `teacher_<name>` for each of the teacher's states.
+        """
+        names = self.student_states if self.training else ()
+        output = run_with_states(self.student, input_ids, attention_mask, names)
+        if not self.training:
+            loss = functional.cross_entropy(output.logits, labels)
+            return {"loss": loss, "logits": output.logits}
+        batch = {"attention_mask": attention_mask, "labels": labels, **teacher}
+        terms = {
+            name: weight_at(self.weights[name], self.progress) * objective(output, batch)
+            for name, objective in self.objectives.items()
+        }
+        loss = torch.stack(list(terms.values())).sum()
+        return {"loss": loss, "logits": output.logits, "terms": terms}
+
+
+class FollowSchedule(TrainerCallback):
+    """Tells the model before each step how far the training is; nothing but the step decides."""
+
+    def __init__(self, model: StudentWithObjectives) -> None:
+        self.model = model
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Called by the trainer."""
+        self.model.progress = state.global_step / state.max_steps
+
+
+def weight_at(weight: Weight, progress: float) -> float:
+    """Return a weight at a share of the training, on straight lines between its points."""
+    points = weight if isinstance(weight, tuple) else (weight,)
+    return float(np.interp(progress, np.linspace(0, 1, len(points)), points))

@@ -1,0 +1,19 @@
+"""What a student learns from: a small class per objective, listed in OBJECTIVES."""
+
+from .attention import AttentionMaps
+from .hidden import Embeddings, HiddenStates, Patient
+from .objective import Objective
+from .predictions import Labels, Logits, SoftTargets
+from .relations import Relations
+
+# Field of ObjectivesConfig -> class made of (its config, student, teacher outputs).
+OBJECTIVES: dict[str, type[Objective]] = {
+    "soft_targets": SoftTargets,
+    "logits": Logits,
+    "hidden": HiddenStates,
+    "patient": Patient,
+    "embeddings": Embeddings,
+    "attention": AttentionMaps,
+    "relations": Relations,
+    "labels": Labels,
+}
