@@ -593,11 +593,14 @@ class DistillConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        _check(
-            self.student.bilstm is None or self.objectives.hidden is None,
-            "objectives.hidden is a section, expected none (null) with student.bilstm, which has "
-            "no layers that match the teacher's",
-        )
+        if self.student.bilstm is None:
+            return
+        for name, config in self.objectives.chosen.items():
+            _check(
+                not config.teacher_states,
+                f"objectives.{name} is a section, expected none (null) with student.bilstm, which "
+                "has no layers that match the teacher's",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
