@@ -134,7 +134,9 @@ def test_teacher_outputs_know_the_validation_split(teacher, outputs, tiny_data):
 def test_first_states_only_need_little(teacher, tiny_data, tmp_path):
     hidden = HiddenConfig(weight=1, layers="last", positions="first")
     wanted = outputs_wanted([ObjectivesConfig(hidden=hidden)], student_layers=2)
-    compute_teacher_outputs(data=tiny_data, teacher=teacher[0], wanted=wanted, out=tmp_path)
+    compute_teacher_outputs(
+        data=tiny_data, examples=tiny_data, teacher=teacher[0], wanted=wanted, out=tmp_path
+    )
     kept = load_teacher_outputs(tmp_path)
     assert list(kept.states) == ["hidden_3"]
     assert kept.states["hidden_3"].rows.shape == (len(kept.logits), 32)
@@ -144,7 +146,9 @@ def test_layers_that_the_teacher_lacks_are_refused_before_it_runs(teacher, tiny_
     hidden = HiddenConfig(weight=1, layers=(1, 4))
     wanted = outputs_wanted([ObjectivesConfig(hidden=hidden)], student_layers=2)
     with pytest.raises(ModelError, match="names teacher layer 4, expected layers 0 to 3"):
-        compute_teacher_outputs(data=tiny_data, teacher=teacher[0], wanted=wanted, out=tmp_path)
+        compute_teacher_outputs(
+            data=tiny_data, examples=tiny_data, teacher=teacher[0], wanted=wanted, out=tmp_path
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -334,8 +338,8 @@ DISTILL_SCRIPT = """
         config=DistillConfig(
             student=StudentConfig(layers=2), objectives=objectives, training=training
         ),
-        seed=0, data=Path(data), teacher=Path(teacher), teacher_outputs=Path(outputs),
-        out=Path(out),
+        seed=0, data=Path(data), examples=Path(data), teacher=Path(teacher),
+        teacher_outputs=Path(outputs), out=Path(out),
     )
 """
 
