@@ -1,10 +1,10 @@
 """The map of the project: which stages a recipe needs, in which order, and what each one reads."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pocketbert.compress.config import OutputsWanted, outputs_wanted
+from pocketbert.compress.config import OutputsWanted, Source, outputs_wanted
 from pocketbert.compress.fetch import source_fingerprint
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
@@ -40,32 +40,42 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     Raises:
         UserError: A local source of the recipe does not exist.
     """
-    steps: list[Step] = []
-
-    def stage(name: str, /, *sources: Any, **params: Any) -> Path:
-        fingerprints = [source_fingerprint(s) for s in sources if not isinstance(s, float)]
-        steps.append(cache.step(name, STAGES[name], params, fingerprints))
-        return steps[-1].folder
-
+    made = _Plan(cache)
     splits = (recipe.data.train, recipe.data.validation, recipe.data.test)
-    data = stage("data", *splits, config=recipe.data, task=recipe.task)
-    teacher = stage(
+    sources = [split for split in splits if not isinstance(split, float)]
+    data = made.stage("data", *sources, config=recipe.data, task=recipe.task)
+    teacher = made.stage(
         "teacher", recipe.teacher.model, config=recipe.teacher, seed=recipe.seed, data=data
     )
-    exported = stage("export-teacher", data=data, model=teacher)
-    artifacts = [
-        _artifact("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher),
-        _artifact("teacher-onnx", "Teacher, ONNX Runtime FP32", "onnx", exported, teacher),
-    ]
-    model, examples = teacher, data
+    made.measure("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher)
+    exported = made.export("teacher", "Teacher, ONNX Runtime FP32", data, teacher)
+    model, exported = _compress(made, recipe, data, teacher, exported)
+    _deploy(made, recipe, data, model, exported)
+    evaluation = made.stage(
+        "evaluate",
+        config=recipe.evaluate,
+        data=data,
+        artifacts=made.artifacts,
+        teacher="teacher-pytorch",
+        baseline_onnx="teacher-onnx",
+        engine="engine",
+    )
+    made.stage("report", evaluation=evaluation, recipe=asdict(recipe))
+    return made.steps
 
+
+def _compress(
+    made: "_Plan", recipe: Recipe, data: Path, teacher: Path, exported: Path
+) -> tuple[Path, Path]:
+    """Add what makes the model smaller; return the folders of the last model and its export."""
+    model, examples = teacher, data
+    if recipe.transfer:
+        tables = [table.source for table in recipe.transfer.unlabelled]
+        examples = made.stage(
+            "transfer", *tables, config=recipe.transfer, seed=recipe.seed, data=data
+        )
     if recipe.distill or recipe.prune:
-        if recipe.transfer:
-            tables = [table.source for table in recipe.transfer.unlabelled]
-            examples = stage(
-                "transfer", *tables, config=recipe.transfer, seed=recipe.seed, data=data
-            )
-        outputs = stage(
+        outputs = made.stage(
             "teacher-outputs",
             data=data,
             examples=examples,
@@ -74,7 +84,7 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
         )
     if recipe.distill:
         init = recipe.distill.student.init
-        model = stage(
+        model = made.stage(
             "distill",
             *([] if init in ("teacher", "fresh") else [init]),
             config=recipe.distill,
@@ -84,10 +94,9 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
             teacher=teacher,
             teacher_outputs=outputs,
         )
-        exported = stage("export-student", data=data, model=model)
-        artifacts.append(_artifact("student-onnx", "Student, FP32", "onnx", exported, model))
+        exported = made.export("student", "Student, FP32", data, model)
     if recipe.prune:
-        model = stage(
+        model = made.stage(
             "prune",
             config=recipe.prune,
             seed=recipe.seed,
@@ -96,47 +105,65 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
             student=model,
             teacher_outputs=outputs,
         )
-        exported = stage("export-pruned", data=data, model=model)
-        artifacts.append(_artifact("pruned-onnx", "Pruned, FP32", "onnx", exported, model))
+        exported = made.export("pruned", "Pruned, FP32", data, model)
     if recipe.trim:
         tables = [table.source for table in recipe.trim.texts]
-        model = stage(
+        model = made.stage(
             "trim", *tables, config=recipe.trim, data=data, examples=examples, student=model
         )
-        exported = stage("export-trimmed", data=data, model=model)
-        artifacts.append(_artifact("trimmed-onnx", "Trimmed, FP32", "onnx", exported, model))
+        exported = made.export("trimmed", "Trimmed, FP32", data, model)
+    return model, exported
 
+
+def _deploy(made: "_Plan", recipe: Recipe, data: Path, model: Path, exported: Path) -> None:
+    """Add what makes an engine of the exported model."""
     quantized = None
     if recipe.quantize:
-        quantized = stage("quantize", config=recipe.quantize, data=data, exported=exported)
-    compiled = stage(
+        quantized = made.stage("quantize", config=recipe.quantize, data=data, exported=exported)
+    compiled = made.stage(
         "compile",
         config=_for_this_machine(recipe.compile),
         data=data,
         exported=exported,
         quantized=quantized,
-        lineage={step.name: step.fingerprint for step in steps},
+        lineage={step.name: step.fingerprint for step in made.steps},
         name=recipe.name,
     )
     title = "Engine, INT8" if quantized else "Engine, FP32"
-    artifacts.append(_artifact("engine", title, "bundle", compiled / "bundle", model))
-    evaluation = stage(
-        "evaluate",
-        config=recipe.evaluate,
-        data=data,
-        artifacts=artifacts,
-        teacher="teacher-pytorch",
-        baseline_onnx="teacher-onnx",
-        engine="engine",
-    )
-    stage("report", evaluation=evaluation, recipe=asdict(recipe))
-    return steps
+    made.measure("engine", title, "bundle", compiled / "bundle", model)
 
 
-def _artifact(name: str, title: str, kind: Kind, folder: Path, model: Path) -> Artifact:
-    return Artifact(
-        name=name, title=title, kind=kind, folder=str(folder), model_folder=str(model / "model")
-    )
+@dataclass(frozen=True)
+class _Plan:
+    """The stages planned so far, and what of theirs will be measured."""
+
+    cache: StageCache
+    steps: list[Step] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
+
+    def stage(self, name: str, /, *sources: Source, **params: Any) -> Path:
+        """Add a stage and return its folder."""
+        fingerprints = [source_fingerprint(source) for source in sources]
+        self.steps.append(self.cache.step(name, STAGES[name], params, fingerprints))
+        return self.steps[-1].folder
+
+    def export(self, name: str, title: str, data: Path, model: Path) -> Path:
+        """Add the export of a model, which is measured as it is."""
+        exported = self.stage(f"export-{name}", data=data, model=model)
+        self.measure(f"{name}-onnx", title, "onnx", exported, model)
+        return exported
+
+    def measure(self, name: str, title: str, kind: Kind, folder: Path, model: Path) -> None:
+        """Let the evaluation measure what lies in a folder."""
+        self.artifacts.append(
+            Artifact(
+                name=name,
+                title=title,
+                kind=kind,
+                folder=str(folder),
+                model_folder=str(model / "model"),
+            )
+        )
 
 
 def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
