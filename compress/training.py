@@ -88,39 +88,19 @@ def fit(
     """
     set_seed(seed)
     collate = Collate(tokenizer.pad_token_id)
-    longest_first = sorted(range(len(train)), key=lambda i: len(train.input_ids[i]))
-    middle = longest_first[len(train) // 2 :][: config.batch_size]
+    by_length = sorted(range(len(train)), key=lambda i: len(train.input_ids[i]))
+    middle = by_length[len(train) // 2 :][: config.batch_size]
     precision = choose_precision(
         config.precision, model, collate([train[index] for index in middle]), folder
     )
-    steps_per_epoch = math.ceil(len(train) / config.batch_size)
-    steps = math.ceil(steps_per_epoch * config.epochs)
-    steps_per_evaluation = max(1, steps_per_epoch // config.evaluations_per_epoch)
-    arguments = TrainingArguments(
+    steps = math.ceil(math.ceil(len(train) / config.batch_size) * config.epochs)
+    arguments = _arguments(
+        config,
+        steps=steps,
         output_dir=str(folder),
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=64,
-        learning_rate=config.learning_rate,
-        warmup_steps=round(steps * config.warmup_fraction),
-        weight_decay=config.weight_decay,
-        bf16=precision == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),
         seed=seed,
-        eval_strategy="steps",
-        eval_steps=steps_per_evaluation,
-        save_strategy="steps",
-        save_steps=steps_per_evaluation,
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="accuracy",
-        greater_is_better=True,
-        restore_callback_states_from_checkpoint=True,
-        logging_steps=max(1, steps // 200),
+        bf16=precision == "bfloat16",
         label_names=["labels", *validation.extras],
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to="none",
     )
     checkpoint = _last_whole_checkpoint(folder)
     set_seed(seed)  # measuring the precision has drawn random numbers
@@ -145,6 +125,34 @@ def fit(
         precision=precision,
         teacher_agreement=metrics.get("eval_agreement"),
         teacher_kl=metrics.get("eval_kl"),
+    )
+
+
+def _arguments(config: TrainingConfig, steps: int, **others: Any) -> TrainingArguments:
+    evaluations = config.epochs * config.evaluations_per_epoch
+    steps_per_evaluation = max(1, int(steps / evaluations))
+    return TrainingArguments(
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=64,
+        learning_rate=config.learning_rate,
+        warmup_steps=round(steps * config.warmup_fraction),
+        weight_decay=config.weight_decay,
+        use_cpu=not torch.cuda.is_available(),
+        eval_strategy="steps",
+        eval_steps=steps_per_evaluation,
+        save_strategy="steps",
+        save_steps=steps_per_evaluation,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="accuracy",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=max(1, steps // 200),
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+        **others,
     )
 
 

@@ -67,8 +67,7 @@ def compile_bundle(
     """
     isa = _isa(config, quantized is not None)
     precision: Precision = "float32" if quantized is None else "int8"
-    description = load_description(data)
-    tokenizer = Tokenizer(exported / TOKENIZER, description.max_length)
+    tokenizer = Tokenizer(exported / TOKENIZER, load_description(data).max_length)
     with tempfile.TemporaryDirectory(dir=out, prefix=".compile-") as scratch_name:
         scratch = Path(scratch_name)
         edits = _lower_to(
@@ -78,18 +77,10 @@ def compile_bundle(
         golden = _golden(runner, tokenizer, load_split(data, "validation").texts, precision)
         (scratch / GOLDEN).write_text(json.dumps(golden) + "\n")
         measured = _difference_to_float(exported, tokenizer, golden)
-        model_path = f"{config.target}/model.onnx"
-        files = {
-            TOKENIZER: exported / TOKENIZER,
-            GOLDEN: scratch / GOLDEN,
-            model_path: scratch / "model.onnx",
-        }
-        if quantized is not None:
-            files["calibration.json"] = quantized / "calibration.json"
         target = Target(
             name=config.target,
             runtime=config.target,
-            path=model_path,
+            path=f"{config.target}/model.onnx",
             isa=isa,
             precision=precision,
             threads=config.threads,
@@ -97,20 +88,14 @@ def compile_bundle(
             bytes=(scratch / "model.onnx").stat().st_size,
             **_count_matmuls(scratch / "model.onnx"),
         )
-        graph = onnx.load_model(exported / "model.onnx").graph
-        manifest = Manifest(
-            name=name,
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            task="text-classification",
-            labels=description.labels,
-            max_length=description.max_length,
-            inputs=tuple(node.name for node in graph.input),
-            outputs=tuple(node.name for node in graph.output),
-            targets=(target,),
-            length_histogram=_length_histogram(tokenizer, load_split(data, "train").texts),
-            lineage=lineage,
-            measured=measured,
-        )
+        files = {
+            TOKENIZER: exported / TOKENIZER,
+            GOLDEN: scratch / GOLDEN,
+            target.path: scratch / "model.onnx",
+        }
+        if quantized is not None:
+            files["calibration.json"] = quantized / "calibration.json"
+        manifest = _manifest(name, target, data, exported, lineage, measured)
         write_bundle(out / "bundle", files, manifest)
     if isa in available_isas():
         _check_here(out / "bundle")
@@ -124,6 +109,32 @@ def compile_bundle(
         "bytes": target.bytes,
         "bundle_bytes": sum(f.stat().st_size for f in (out / "bundle").rglob("*") if f.is_file()),
     }
+
+
+def _manifest(
+    name: str,
+    target: Target,
+    data: Path,
+    exported: Path,
+    lineage: dict[str, str],
+    measured: dict[str, float],
+) -> Manifest:
+    description = load_description(data)
+    tokenizer = Tokenizer(exported / TOKENIZER, description.max_length)
+    graph = onnx.load_model(exported / "model.onnx").graph
+    return Manifest(
+        name=name,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        task="text-classification",
+        labels=description.labels,
+        max_length=description.max_length,
+        inputs=tuple(node.name for node in graph.input),
+        outputs=tuple(node.name for node in graph.output),
+        targets=(target,),
+        length_histogram=_length_histogram(tokenizer, load_split(data, "train").texts),
+        lineage=lineage,
+        measured=measured,
+    )
 
 
 def _isa(config: CompileConfig, is_int8: bool) -> Isa:
