@@ -6,7 +6,6 @@ example i.
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batches import Collate, TokenizedExamples, tokenize
+from .batches import Collate, batches_by_length, tokenize
 from .data import load_description, load_split
 from .errors import ModelError
 from .folder import load_model, load_tokenizer
@@ -95,7 +94,7 @@ def compute_teacher_outputs(
 
     record = out / "batches_done.json"
     done = json.loads(record.read_text()) if record.is_file() else 0
-    batches = list(_batches_by_length(examples))
+    batches = list(batches_by_length(examples, BATCH_SIZE))
     collate = Collate(tokenizer.pad_token_id)
     with progress("Run teacher", total=len(batches), unit="batch", done=done) as bar:
         for number in range(done, len(batches)):
@@ -128,12 +127,6 @@ def load_teacher_outputs(folder: Path) -> TeacherOutputs:
     return TeacherOutputs(
         logits, RaggedRows(rows, np.load(folder / "offsets.npy")), int(rows.shape[-1])
     )
-
-
-def _batches_by_length(examples: TokenizedExamples) -> Iterator[list[int]]:
-    order = sorted(range(len(examples)), key=lambda row: len(examples.input_ids[row]))
-    for start in range(0, len(order), BATCH_SIZE):
-        yield order[start : start + BATCH_SIZE]
 
 
 @torch.inference_mode()

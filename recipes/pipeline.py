@@ -18,7 +18,8 @@ STAGES = {
     "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
     "distill": Stage("pocketbert.compress.distill:distill"),
-    "prune": Stage("pocketbert.compress.prune:prune"),
+    "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
+    "prune": Stage("pocketbert.compress.prune:prune", version=2),
     "export-teacher": EXPORT,
     "export-student": EXPORT,
     "export-pruned": EXPORT,
@@ -55,7 +56,8 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     ]
     model = teacher
 
-    if recipe.distill or recipe.prune:
+    outputs = None
+    if recipe.distill or (recipe.prune and recipe.prune.training):
         outputs = stage("teacher-outputs", data=data, teacher=teacher, **_outputs_wanted(recipe))
     if recipe.distill:
         init = recipe.distill.student.init
@@ -71,13 +73,26 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
         exported = stage("export-student", data=data, model=model)
         artifacts.append(_artifact("student-onnx", "Student, FP32", "onnx", exported, model))
     if recipe.prune:
+        table_file = recipe.prune.latency_table
+        table = None
+        if recipe.prune.speedup and not table_file:
+            table = stage(
+                "latency-table",
+                data=data,
+                student=model,
+                neuron_multiple=recipe.prune.neuron_multiple,
+                config=_for_this_machine(recipe.compile),
+                int8=recipe.quantize is not None,
+            )
         model = stage(
             "prune",
+            *([table_file] if table_file else []),
             config=recipe.prune,
             seed=recipe.seed,
             data=data,
             student=model,
             teacher_outputs=outputs,
+            latency_table=table,
         )
         exported = stage("export-pruned", data=data, model=model)
         artifacts.append(_artifact("pruned-onnx", "Pruned, FP32", "onnx", exported, model))
@@ -117,7 +132,8 @@ def _artifact(name: str, title: str, kind: Kind, folder: Path, model: Path) -> A
 
 def _outputs_wanted(recipe: Recipe) -> dict[str, Any]:
     sections = [section for section in (recipe.distill, recipe.prune) if section]
-    hidden = [section.objectives.hidden for section in sections if section.objectives.hidden]
+    objectives = [section.objectives for section in sections if section.objectives]
+    hidden = [one.hidden for one in objectives if one.hidden]
     if not hidden or not recipe.distill:
         return {"hidden": None, "student_layers": 1}
     layers = recipe.distill.student.layers

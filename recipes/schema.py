@@ -76,15 +76,16 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
-    if recipe.prune is None or recipe.prune.objectives.hidden is None:
+    objectives = recipe.prune.objectives if recipe.prune else None
+    if objectives is None or objectives.hidden is None:
         return
-    positions = recipe.prune.objectives.hidden.positions
+    positions = objectives.hidden.positions
     if recipe.distill is None:
         yield (
             f"prune.objectives.hidden.positions is {positions!r}, expected no hidden objective "
             "without a distill section, whose student decides which teacher layers are kept"
         )
-    elif recipe.distill.objectives.hidden not in (None, recipe.prune.objectives.hidden) and (
+    elif recipe.distill.objectives.hidden not in (None, objectives.hidden) and (
         recipe.distill.objectives.hidden.positions != positions
     ):
         yield (
