@@ -58,18 +58,20 @@ def main() -> None:
     table = latency_table(options)
     variants = [
         {"speedup": speedup, "steps": steps, "reconstruction": reconstruction, "recovered": False}
-        for speedup, steps, reconstruction in itertools.product(SPEEDUPS, STEPS, RECONSTRUCTIONS)
+        for speedup, steps, reconstruction in itertools.product(
+            options.speedups, options.steps, RECONSTRUCTIONS
+        )
     ]
     if options.recover:
         variants += [
             {"speedup": s, "steps": 16, "reconstruction": "least_squares", "recovered": True}
-            for s in SPEEDUPS
+            for s in options.speedups
         ]
     unpruned = exported("unpruned", options.teacher, options)
     bare = exported("bare", bare_model(options), options)
     whole = correct("unpruned", unpruned, options)
     rows: list[dict[str, Any]] = []
-    for speedup in SPEEDUPS:
+    for speedup in options.speedups:
         group = [variant for variant in variants if variant["speedup"] == speedup]
         engines = {name_of(v): exported(name_of(v), pruned(v, options), options) for v in group}
         p50_ms = timed({"unpruned": unpruned, "bare": bare} | engines, options)
@@ -85,6 +87,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder of the data stage it learned from")
     parser.add_argument("--work", type=Path, default=Path("runs/prune"))
     parser.add_argument("--recover", type=float, default=0.0, metavar="EPOCHS")
+    parser.add_argument("--speedups", type=float, nargs="+", default=SPEEDUPS)
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     return parser.parse_args()
 
 

@@ -321,13 +321,13 @@ class PruneConfig:
         if self.speedup is None:
             _check(
                 self.heads + self.neurons > 0,
-                "heads and neurons are both 0, expected one above 0, or a speedup (or leave out "
-                "the prune section)",
+                "speedup is empty and heads and neurons are 0, expected one of them above 0 (or "
+                "leave out the prune section)",
             )
             _check(
                 self.latency_table is None,
-                f"latency_table is {self.latency_table!r} without a speedup, expected a speedup "
-                "that it decides on",
+                f"speedup is empty but latency_table is {self.latency_table!r}, expected a speedup "
+                "that the table decides on",
             )
         else:
             _check(
@@ -343,12 +343,12 @@ class PruneConfig:
         check_positive("neuron_multiple", self.neuron_multiple)
         check_positive("steps", self.steps)
         check_positive("importance_examples", self.importance_examples)
-        _check(
-            (self.objectives is None) == (self.training is None),
-            f"{'objectives' if self.training is None else 'training'} is given without "
-            f"{'training' if self.training is None else 'objectives'}, expected both, or neither "
-            "(null) to leave the pruned student as it is",
-        )
+        for missing, given in (("training", "objectives"), ("objectives", "training")):
+            _check(
+                getattr(self, missing) is not None or getattr(self, given) is None,
+                f"{missing} is empty but {given} is given, expected both, or neither (null) to "
+                "leave the pruned student as it is",
+            )
 
 
 def check_fraction(name: str, value: float, low_open: bool = False) -> None:

@@ -27,12 +27,12 @@ from pocketbert.compress.data import load_split
 from pocketbert.compress.distill import distill
 from pocketbert.compress.errors import ModelError
 from pocketbert.compress.folder import load_model, load_tokenizer
-from pocketbert.compress.prune import prune
 from pocketbert.compress.latency_table import (
     LatencyCurve,
     LatencyTable,
     save_latency_table,
 )
+from pocketbert.compress.prune import prune
 from pocketbert.compress.surgery import widths_of
 from pocketbert.compress.teacher import train_teacher
 from pocketbert.compress.teacher_outputs import compute_teacher_outputs, load_teacher_outputs
