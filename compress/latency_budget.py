@@ -65,7 +65,7 @@ def keep_within_budget(
     for (scores, curve, _), order, options in zip(parts, ranked, widths, strict=True):
         sums = np.concatenate([[0.0], scores[order].double().cumsum(0).numpy()])
         values.append(sums[options])
-        costs.append(np.array([curve.at(width) for width in options]))
+        costs.append(np.array([curve.at(int(width)) for width in options]))
     chosen = best_under_budget(values, costs, budget_ms)
     kept = [
         order[: options[number]].sort().values

@@ -26,7 +26,16 @@ class LatencyCurve:
     ms: tuple[float, ...]
 
     def at(self, width: int) -> float:
-        """Time at a width, on the line between its measured neighbours."""
+        """Time at a width, on the line between its measured neighbours.
+
+        Raises:
+            ModelError: Nothing that wide was measured.
+        """
+        if width > self.widths[-1]:
+            raise ModelError(
+                f"the latency table ends at {self.widths[-1]} heads or neurons, expected {width} "
+                "as in the model to be pruned; measure it anew"
+            )
         return float(np.interp(width, self.widths, self.ms))
 
 

@@ -54,9 +54,10 @@ def prune(
     tokenizer = load_tokenizer(student / "model")
     batches = _sample(data, tokenizer, config.importance_examples, seed)
     table_file = latency_table / "latency_table.json" if latency_table else config.latency_table
-    shrink(model, batches, config, table_file and Path(table_file))
+    shrink(model, batches, config, Path(table_file) if table_file else None)
     widths = widths_of(model)
-    if config.training and config.objectives and teacher_outputs:
+    if config.training and config.objectives:
+        assert teacher_outputs is not None
         result, validation_size = learn_from_teacher(
             model,
             tokenizer,

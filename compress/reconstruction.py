@@ -56,7 +56,8 @@ def solve_ridge(gram: Tensor, cross: Tensor, ridge: float) -> Tensor:
     """
     penalty = torch.zeros_like(gram.diagonal())
     penalty[:-1] = ridge * gram.diagonal()[:-1].mean()
-    return torch.linalg.solve(gram + penalty.diag(), cross)
+    solution: Tensor = torch.linalg.solve(gram + penalty.diag(), cross)
+    return solution
 
 
 @dataclass
@@ -126,5 +127,5 @@ def _fit(layer: _SubLayer, texts: list[_Text], ridge: float) -> None:
         cross += rows.T @ error[text.kept].double()
     change = solve_ridge(gram, cross, ridge)
     if isinstance(layer.dense, nn.Linear):
-        layer.dense.weight += change[:-1].T.to(layer.dense.weight.dtype)
-    layer.dense.bias += change[-1].to(layer.dense.bias.dtype)
+        layer.dense.weight.add_(change[:-1].T)
+    layer.dense.bias.add_(change[-1])

@@ -43,11 +43,11 @@ def shrink(
         ModelError: The model is not BERT-shaped or cannot give that much.
     """
     layers = bert_layers(model)
-    choose = (
-        _by_fractions(model, config)
-        if config.speedup is None or latency_table is None
-        else _by_latency(model, config, config.speedup, latency_table)
-    )
+    if config.speedup is None:
+        choose = _by_fractions(model, config)
+    else:
+        assert latency_table is not None
+        choose = _by_latency(model, config, config.speedup, latency_table)
     original = copy.deepcopy(model)
     with progress("Prune", total=config.steps) as bar:
         for step in range(1, config.steps + 1):

@@ -109,12 +109,17 @@ class _Graph:
         )
 
     def finish(self, output: str) -> ModelProto:
-        sequence = (("states", [1, "seq", self.hidden_size]), ("mask", [1, 1, 1, "seq"]))
+        states: list[str | int | None] = [1, "seq", self.hidden_size]
+        mask: list[str | int | None] = [1, 1, 1, "seq"]
+        shapes = {"states": states, "mask": mask}
         graph = helper.make_graph(
             self.nodes,
             "sublayer",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in sequence],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, sequence[0][1])],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, s)
+                for name, s in shapes.items()
+            ],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, states)],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         model.ir_version = 8

@@ -78,6 +78,11 @@ def test_a_width_between_measured_ones_lies_on_the_line():
     assert TABLE.attention.at(3) == pytest.approx(2.25)
 
 
+def test_a_width_beyond_the_table_is_refused():
+    with pytest.raises(ModelError, match="ends at 16 heads or neurons, expected 32"):
+        TABLE.feed_forward.at(32)
+
+
 def test_the_most_that_can_be_reached_is_said():
     check_speedup(20, TABLE, FULL)
     with pytest.raises(ModelError, match=r"prune.speedup is 30, expected at most 24\.98, which"):
