@@ -1,5 +1,6 @@
 """Examples as token ids, and batches padded to their longest member."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,13 @@ def tokenize(
     """Encode every text, its tail cut off at `max_length` tokens."""
     encoded = tokenizer(examples.texts, truncation=True, max_length=max_length)
     return TokenizedExamples(encoded["input_ids"], examples.labels.tolist())
+
+
+def batches_by_length(examples: TokenizedExamples, batch_size: int) -> Iterator[list[int]]:
+    """Yield the examples' numbers in batches of like length, so that little of one is padding."""
+    order = sorted(range(len(examples)), key=lambda row: len(examples.input_ids[row]))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
 
 
 @dataclass(frozen=True)

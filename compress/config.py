@@ -1,5 +1,6 @@
 """What the recipe may say about data and training; importable without torch."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -605,34 +606,69 @@ class DistillConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PruneConfig:
-    """Which share of the student is removed for good, and how it recovers.
+    """What of the student is removed for good, and how it recovers.
 
     Attributes:
         heads: Fraction of attention heads to remove.
         neurons: Fraction of feed-forward neurons to remove.
+        speedup: Instead of fractions, how many times faster the encoder is to be by the latency
+            table.
+        latency_table: File of a latency table measured elsewhere; measured here if not given.
         neuron_multiple: Feed-forward widths land on multiples of this.
-        importance_examples: Training examples on which importance is measured.
-        objectives: What the pruned student learns from.
-        training: How long it recovers.
+        steps: Steps in which units go; importance is measured anew before each.
+        importance_examples: Training examples on which importance is measured and weights are
+            reconstructed.
+        reconstruction: Fit the remaining weights to the unpruned model after each step.
+        objectives: What the pruned student learns from; none without training.
+        training: How long it recovers; none leaves the pruned student as it is.
     """
 
     __pydantic_config__ = STRICT
     heads: float = 0.0
     neurons: float = 0.0
+    speedup: float | None = None
+    latency_table: str | None = None
     neuron_multiple: int = 64
+    steps: int = 1
     importance_examples: int = 512
-    objectives: ObjectivesConfig
-    training: TrainingConfig
+    reconstruction: Literal["none", "least_squares"] = "none"
+    objectives: ObjectivesConfig | None = None
+    training: TrainingConfig | None = None
 
     def __post_init__(self) -> None:
         check_fraction("heads", self.heads)
         check_fraction("neurons", self.neurons)
-        _check(
-            self.heads + self.neurons > 0,
-            "heads and neurons are both 0, expected one above 0 (or leave out the prune section)",
-        )
+        if self.speedup is None:
+            _check(
+                self.heads + self.neurons > 0,
+                "speedup is empty and heads and neurons are 0, expected one of them above 0 (or "
+                "leave out the prune section)",
+            )
+            _check(
+                self.latency_table is None,
+                f"speedup is empty but latency_table is {self.latency_table!r}, expected a speedup "
+                "that the table decides on",
+            )
+        else:
+            _check(
+                1 < self.speedup < math.inf,
+                f"speedup is {self.speedup:g}, expected a number above 1 (2.0 is twice as fast)",
+            )
+            _check(
+                self.heads + self.neurons == 0,
+                f"speedup is {self.speedup:g} beside heads {self.heads:g} and neurons "
+                f"{self.neurons:g}, expected either a speedup or fractions; set heads and neurons "
+                "to 0",
+            )
         check_positive("neuron_multiple", self.neuron_multiple)
+        check_positive("steps", self.steps)
         check_positive("importance_examples", self.importance_examples)
+        for missing, given in (("training", "objectives"), ("objectives", "training")):
+            _check(
+                getattr(self, missing) is not None or getattr(self, given) is None,
+                f"{missing} is empty but {given} is given, expected both, or neither (null) to "
+                "leave the pruned student as it is",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,61 +1,56 @@
 """How much each head and neuron matters to the loss."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import Collate, TokenizedExamples
-from .progress import progress
-from .surgery import BertLayer, bert_layers
-
-BATCH_SIZE = 32
+from .surgery import BertClassifier, BertLayer, bert_layers, widths_of
 
 
 def fisher_importance(
-    model: PreTrainedModel,
-    examples: TokenizedExamples,
-    rows: list[int],
-    tokenizer: PreTrainedTokenizerBase,
+    model: BertClassifier, batches: Iterable[dict[str, Tensor]]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Score heads and neurons by the squared first-order change of the loss when they vanish.
+    """Score heads and neurons by how far the answer moves when they vanish.
 
-    For a mask value m = 1 on a head or neuron with output a, dL/dm = sum of a * dL/da over its
-    positions; the diagonal Fisher information is its mean square over examples (Kwon et al. 2022,
-    section 4.1; first-order term: Michel et al. 2019).
+    For a mask value m = 1 on a head or neuron, the second-order change of the KL divergence to the
+    model's own answer is the diagonal Fisher information: the expected square of d log p / d m,
+    labels drawn from p (Kwon et al. 2022, section 4.1). The gradient of a loss to a teacher's
+    answer would be 0 for a model that is the teacher.
 
     Args:
         model: A BERT-shaped classifier; left as it was.
-        examples: Training examples with `teacher_logits` among the extras.
-        rows: Which examples to use.
-        tokenizer: Gives the padding id.
+        batches: `input_ids` and `attention_mask`, each (batch, seq).
 
     Returns:
         Per layer the scores of its heads (heads,) and of its neurons (neurons,).
     """
     model.eval()
-    layers = bert_layers(model)
-    head_sums = [torch.zeros(layer.attention.self.num_attention_heads) for layer in layers]
-    neuron_sums = [torch.zeros(layer.intermediate.dense.out_features) for layer in layers]
-    collate = Collate(tokenizer.pad_token_id)
-    batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
-    with progress("Score heads and neurons", total=len(batches), unit="batch") as bar:
-        for batch_rows in batches:
-            batch = collate([examples[row] for row in batch_rows])
-            with _on_input_gradient(layers, head_sums, neuron_sums):
-                logits = model(
-                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-                ).logits
-                # A sum over the batch keeps each example's own gradient unscaled.
-                functional.cross_entropy(
-                    logits, batch["teacher_logits"].softmax(-1), reduction="sum"
-                ).backward()
-            bar.advance()
+    layers, widths = bert_layers(model), widths_of(model)
+    head_sums = [torch.zeros(width["heads"]) for width in widths]
+    neuron_sums = [torch.zeros(width["neurons"]) for width in widths]
+    generator = torch.Generator().manual_seed(0)
+    for batch in batches:
+        with _on_input_gradient(layers, head_sums, neuron_sums):
+            logits = model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            ).logits
+            # A sum over the batch keeps each example's own gradient unscaled.
+            (logits * _fisher_root(logits.detach(), generator)).sum().backward()
     model.zero_grad()
     return head_sums, neuron_sums
+
+
+def _fisher_root(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw vectors v whose expected v v^T is the Fisher information diag(p) - p p^T of the logits.
+
+    One backward pass then stands for one per class, and less noisily than a drawn label.
+    """
+    probabilities = logits.softmax(-1)
+    signs = torch.randint(2, logits.shape, generator=generator) * 2 - 1
+    scaled = signs * probabilities.sqrt()
+    return scaled - probabilities * scaled.sum(-1, keepdim=True)
 
 
 @contextmanager
@@ -66,7 +61,8 @@ def _on_input_gradient(
     handles = []
     for layer, heads, neurons in zip(layers, head_sums, neuron_sums, strict=True):
         for linear, sums in ((layer.attention.output.dense, heads), (layer.output.dense, neurons)):
-            handles.append(linear.register_forward_pre_hook(_watch(sums)))
+            if len(sums):
+                handles.append(linear.register_forward_pre_hook(_watch(sums)))
     try:
         yield
     finally:
@@ -87,7 +83,7 @@ def _watch(sums: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     return hook
 
 
-def keep_best_blocks(scores: list[Tensor], keep: float, block: int) -> list[Tensor]:
+def keep_best_blocks(scores: list[Tensor], units: float, block: int) -> list[Tensor]:
     """Choose, over all layers together, which units stay.
 
     Within a layer units are ranked and cut into blocks; the best blocks of the whole model stay,
@@ -95,7 +91,7 @@ def keep_best_blocks(scores: list[Tensor], keep: float, block: int) -> list[Tens
 
     Args:
         scores: Per layer the importance of its units.
-        keep: Fraction of all units to keep.
+        units: How many units to keep, all layers together; the nearest number of blocks stays.
         block: Units per block.
 
     Returns:
@@ -111,7 +107,7 @@ def keep_best_blocks(scores: list[Tensor], keep: float, block: int) -> list[Tens
             raise ValueError(f"layer {number} has {len(layer)} units, expected at least {block}")
         whole = layer[ranked[number]][: len(layer) // block * block]
         blocks += [(total, number) for total in whole.view(-1, block).sum(1).tolist()]
-    wanted = round(keep * sum(len(layer) for layer in scores) / block)
+    wanted = round(units / block)
     kept_blocks = [1] * len(scores)
     # The first block of a layer is its best, and stays in any case.
     spare = sorted(blocks, reverse=True)

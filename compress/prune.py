@@ -1,21 +1,24 @@
-"""Stage: remove heads and neurons for good, then recover by distillation."""
+"""Stage: remove heads and neurons for good, then recover by distillation if asked."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import tokenize
+from .batches import Collate, tokenize
 from .config import PruneConfig
 from .data import load_description, load_split
 from .distill import learn_from_teacher
-from .errors import ModelError
 from .folder import ModelDescription, load_model, load_tokenizer, save_model
-from .importance import fisher_importance, keep_best_blocks
+from .shrink import shrink
 from .summary import summarize
-from .surgery import bert_layers, keep_heads, keep_neurons, widths_of
+from .surgery import widths_of
 from .teacher_outputs import load_teacher_outputs
-from .training import forget_checkpoints
+from .training import FitResult, accuracy_of, forget_checkpoints
+
+BATCH_SIZE = 32
 
 
 def prune(
@@ -25,7 +28,8 @@ def prune(
     data: Path,
     examples: Path,
     student: Path,
-    teacher_outputs: Path,
+    teacher_outputs: Path | None,
+    latency_table: Path | None = None,
     out: Path,
 ) -> dict[str, Any]:
     """Prune the student by importance, recover it and write `out/model`.
@@ -36,52 +40,71 @@ def prune(
         data: Folder of the data stage.
         examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         student: Folder of the stage that trained the student.
-        teacher_outputs: Folder of the teacher-outputs stage.
+        teacher_outputs: Folder of the teacher-outputs stage, which recovery learns from.
+        latency_table: Folder of the latency-table stage, unless the config names a file.
         out: Stage folder; may hold the checkpoints of an interrupted try.
 
     Returns:
         The summary of a training stage, and the widths that each layer kept.
 
     Raises:
-        ModelError: The student is not BERT-shaped or has fewer units than a block.
+        ModelError: The student is not BERT-shaped, has fewer units than a block, or cannot be made
+            as fast as asked.
     """
     description = load_description(data)
     model = load_model(student / "model")
     tokenizer = load_tokenizer(student / "model")
-    outputs = load_teacher_outputs(teacher_outputs)
-    train = tokenize(load_split(examples, "train"), tokenizer, description.max_length)
-    train.extras = {"teacher_logits": torch.from_numpy(outputs.logits.copy())}
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(train), generator=generator)[: config.importance_examples]
-    heads, neurons = fisher_importance(model, train, rows.tolist(), tokenizer)
-    try:
-        kept_heads = keep_best_blocks(heads, 1 - config.heads, block=1)
-        kept_neurons = keep_best_blocks(neurons, 1 - config.neurons, config.neuron_multiple)
-    except ValueError as error:
-        raise ModelError(f"prune.neuron_multiple is {config.neuron_multiple}: {error}") from error
-    for layer, head_numbers, neuron_numbers in zip(
-        bert_layers(model), kept_heads, kept_neurons, strict=True
-    ):
-        keep_heads(layer, head_numbers)
-        keep_neurons(layer, neuron_numbers)
-    result, validation_size = learn_from_teacher(
-        model,
-        tokenizer,
-        config.objectives,
-        config.training,
-        seed=seed,
-        data=data,
-        examples=examples,
-        teacher_outputs=outputs,
-        out=out,
-        title="Recover",
-    )
+    batches = _sample(data, tokenizer, config.importance_examples, seed)
+    table_file = latency_table / "latency_table.json" if latency_table else config.latency_table
+    shrink(model, batches, config, Path(table_file) if table_file else None)
     widths = widths_of(model)
+    if config.training and config.objectives:
+        assert teacher_outputs is not None
+        result, validation_size = learn_from_teacher(
+            model,
+            tokenizer,
+            config.objectives,
+            config.training,
+            seed=seed,
+            data=data,
+            examples=examples,
+            teacher_outputs=load_teacher_outputs(teacher_outputs),
+            out=out,
+            title="Recover",
+        )
+    else:
+        result, validation_size = _as_it_is(model, tokenizer, data)
     save_model(
         model,
         tokenizer,
         ModelDescription(description.labels, description.max_length, widths),
         out / "model",
     )
-    forget_checkpoints(out / "checkpoints")
+    if config.training:
+        forget_checkpoints(out / "checkpoints")
     return summarize(model, result, validation_size) | {"widths": widths}
+
+
+def _sample(
+    data: Path, tokenizer: PreTrainedTokenizerBase, count: int, seed: int
+) -> list[dict[str, Tensor]]:
+    """Draw training texts, as padded batches."""
+    everything = tokenize(load_split(data, "train"), tokenizer, load_description(data).max_length)
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(everything), generator=generator)[:count].tolist()
+    rows.sort(key=lambda row: len(everything.input_ids[row]))
+    collate = Collate(tokenizer.pad_token_id)
+    return [
+        collate([everything[row] for row in rows[start : start + BATCH_SIZE]])
+        for start in range(0, len(rows), BATCH_SIZE)
+    ]
+
+
+def _as_it_is(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, data: Path
+) -> tuple[FitResult, int]:
+    """Score a model that is not trained, in the words of a training."""
+    max_length = load_description(data).max_length
+    validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
+    accuracy = accuracy_of(model, validation, tokenizer)
+    return FitResult(0, 0.0, accuracy, "float32"), len(validation)

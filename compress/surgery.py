@@ -31,12 +31,16 @@ def bert_layers(model: BertClassifier) -> list[BertLayer]:
 
 
 def keep_heads(layer: BertLayer, heads: Tensor) -> None:
-    """Keep only these attention heads of a layer.
+    """Keep only these attention heads of a layer; without any, only its bias stays.
 
     Args:
         layer: A BertLayer.
         heads: Head numbers to keep. Shape: (kept,)
     """
+    if len(heads) == 0:
+        layer.attention.self = NoAttention()
+        layer.attention.output.dense = OnlyBias(layer.attention.output.dense.bias)
+        return
     attention = layer.attention.self
     size = attention.attention_head_size
     columns = (heads[:, None] * size + torch.arange(size)).flatten()
@@ -48,7 +52,16 @@ def keep_heads(layer: BertLayer, heads: Tensor) -> None:
 
 
 def keep_neurons(layer: BertLayer, neurons: Tensor) -> None:
-    """Keep only these feed-forward neurons of a layer. Shape: (kept,)."""
+    """Keep only these feed-forward neurons of a layer; without any, only its bias stays.
+
+    Args:
+        layer: A BertLayer.
+        neurons: Neuron numbers to keep. Shape: (kept,)
+    """
+    if len(neurons) == 0:
+        layer.intermediate = nn.Identity()
+        layer.output.dense = OnlyBias(layer.output.dense.bias)
+        return
     layer.intermediate.dense = keep_outputs(layer.intermediate.dense, neurons)
     layer.output.dense = keep_inputs(layer.output.dense, neurons)
 
@@ -90,8 +103,8 @@ def widths_of(model: BertClassifier) -> list[dict[str, int]]:
     """Return heads and neurons of every layer, as `shrink_to` takes them."""
     return [
         {
-            "heads": layer.attention.self.num_attention_heads,
-            "neurons": layer.intermediate.dense.out_features,
+            "heads": getattr(layer.attention.self, "num_attention_heads", 0),
+            "neurons": getattr(layer.output.dense, "in_features", 0),
         }
         for layer in bert_layers(model)
     ]
@@ -102,6 +115,26 @@ def shrink_to(model: BertClassifier, widths: list[dict[str, int]]) -> None:
     for layer, width in zip(bert_layers(model), widths, strict=True):
         keep_heads(layer, torch.arange(width["heads"]))
         keep_neurons(layer, torch.arange(width["neurons"]))
+
+
+class OnlyBias(nn.Module):
+    """What is left of a projection without inputs: a zero-wide Linear would not export."""
+
+    def __init__(self, bias: Tensor) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(bias.detach().clone())
+
+    def forward(self, ignored: Tensor) -> Tensor:
+        """Return the bias, which broadcasts over batch and positions. Shape: (hidden,)."""
+        return self.bias
+
+
+class NoAttention(nn.Module):
+    """Stands where a layer's last head went."""
+
+    def forward(self, hidden_states: Tensor, *ignored: Any, **also: Any) -> tuple[Tensor, None]:
+        """Return what `OnlyBias` ignores, and no attention weights."""
+        return hidden_states, None
 
 
 def keep_outputs(linear: nn.Linear, rows: Tensor) -> nn.Linear:

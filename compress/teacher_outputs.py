@@ -7,7 +7,6 @@ so they lie end to end: rows `offsets[i]` to `offsets[i + 1]` belong to example 
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import Collate, TokenizedExamples, tokenize
+from .batches import Collate, TokenizedExamples, batches_by_length, tokenize
 from .config import OutputsWanted
 from .data import load_description, load_split
 from .errors import ModelError
@@ -182,7 +181,7 @@ def _keep_outputs(
 
     record = _record(folder)
     done = json.loads(record.read_text()) if record.is_file() else 0
-    batches = list(_batches_by_length(examples))
+    batches = list(batches_by_length(examples, BATCH_SIZE))
     collate = Collate(tokenizer.pad_token_id)
     title = f"Run teacher ({folder.name})"
     with (
@@ -202,12 +201,6 @@ def _keep_outputs(
             bar.advance()
     _flush(record, len(batches), files)
     return sum(array.nbytes for array in files.values())
-
-
-def _batches_by_length(examples: TokenizedExamples) -> Iterator[list[int]]:
-    order = sorted(range(len(examples)), key=lambda row: len(examples.input_ids[row]))
-    for start in range(0, len(order), BATCH_SIZE):
-        yield order[start : start + BATCH_SIZE]
 
 
 def _open(folder: Path, name: str, shape: tuple[int, ...], dtype: str) -> Any:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
@@ -24,11 +25,13 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from .batches import Collate, LengthGrouped, TokenizedExamples
+from .batches import Collate, LengthGrouped, TokenizedExamples, batches_by_length
 from .config import TrainingConfig
 from .errors import ModelError
 from .precision import choose_precision
 from .progress import Progress, progress
+
+EVALUATION_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def _arguments(config: TrainingConfig, steps: int, **others: Any) -> TrainingArg
     return TrainingArguments(
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=64,
+        per_device_eval_batch_size=EVALUATION_BATCH_SIZE,
         learning_rate=config.learning_rate,
         warmup_steps=round(steps * config.warmup_fraction),
         weight_decay=config.weight_decay,
@@ -159,6 +162,20 @@ def _arguments(config: TrainingConfig, steps: int, **others: Any) -> TrainingArg
 def forget_checkpoints(folder: Path) -> None:
     """Delete what `fit` kept for resuming."""
     shutil.rmtree(folder, ignore_errors=False)
+
+
+@torch.inference_mode()
+def accuracy_of(
+    model: PreTrainedModel, examples: TokenizedExamples, tokenizer: PreTrainedTokenizerBase
+) -> float:
+    """Return the share of examples whose label a model gives, without any training."""
+    model.eval()
+    hits = 0
+    for rows in batches_by_length(examples, EVALUATION_BATCH_SIZE):
+        batch = Collate(tokenizer.pad_token_id)([examples[row] for row in rows])
+        labels = batch.pop("labels")
+        hits += int((model(**batch).logits.argmax(-1) == labels).sum())
+    return hits / len(examples)
 
 
 class _LengthGroupedTrainer(Trainer):

@@ -22,13 +22,12 @@ from pocketbert.compress.folder import load_model
 
 from .first_position import first_position_only
 from .float_edits import broadcast_mask, drop_identities, fold_reshapes, repair_mask, split_gemms
-from .graph import save_model
+from .graph import OPSET, save_model
 from .runners.ort import OrtRunner
 from .tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-OPSET = 17
 PARITY_LIMIT = 1e-4
 PARITY_BATCHES = (1, 1, 2, 5, 16)
 

@@ -8,6 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+OPSET = 17
+
 
 def weight_matmuls(model: ModelProto, min_channels: int = 1) -> list[NodeProto]:
     """Matrix products with constant weights of at least `min_channels` output channels."""

@@ -76,7 +76,9 @@ class Size:
 
 
 def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None]:
-    """Estimate every model of a recipe; None is unknown until its source is downloaded.
+    """Estimate every model of a recipe.
+
+    None is unknown: until the source is downloaded, or until the latency table decides on widths.
 
     Args:
         recipe: What will be run.
@@ -95,7 +97,8 @@ def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None
         else:
             shapes["student"] = last = start and student_shape(start, student)
     if recipe.prune:
-        shapes["pruned"] = last and pruned_shape(last, recipe.prune)
+        by_latency = recipe.prune.speedup is not None  # the table decides, and is not there yet
+        shapes["pruned"] = None if by_latency or not last else pruned_shape(last, recipe.prune)
     sizes = {name: size_of(shape, length) if shape else None for name, shape in shapes.items()}
     return sizes | lstm
 

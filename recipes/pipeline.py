@@ -20,7 +20,8 @@ STAGES = {
     "transfer": Stage("pocketbert.compress.transfer:build_transfer_set"),
     "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
     "distill": Stage("pocketbert.compress.distill:distill"),
-    "prune": Stage("pocketbert.compress.prune:prune"),
+    "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
+    "prune": Stage("pocketbert.compress.prune:prune", version=2),
     "trim": Stage("pocketbert.compress.vocabulary:trim"),
     "export-teacher": EXPORT,
     "export-student": EXPORT,
@@ -68,13 +69,13 @@ def _compress(
     made: "_Plan", recipe: Recipe, data: Path, teacher: Path, exported: Path
 ) -> tuple[Path, Path]:
     """Add what makes the model smaller; return the folders of the last model and its export."""
-    model, examples = teacher, data
+    model, examples, outputs = teacher, data, None
     if recipe.transfer:
         tables = [table.source for table in recipe.transfer.unlabelled]
         examples = made.stage(
             "transfer", *tables, config=recipe.transfer, seed=recipe.seed, data=data
         )
-    if recipe.distill or recipe.prune:
+    if recipe.distill or (recipe.prune and recipe.prune.training):
         outputs = made.stage(
             "teacher-outputs",
             data=data,
@@ -96,14 +97,18 @@ def _compress(
         )
         exported = made.export("student", "Student, FP32", data, model)
     if recipe.prune:
+        table = _latency_table(made, recipe, data, model)
+        table_file = recipe.prune.latency_table
         model = made.stage(
             "prune",
+            *([table_file] if table_file else []),
             config=recipe.prune,
             seed=recipe.seed,
             data=data,
             examples=examples,
             student=model,
             teacher_outputs=outputs,
+            latency_table=table,
         )
         exported = made.export("pruned", "Pruned, FP32", data, model)
     if recipe.trim:
@@ -113,6 +118,20 @@ def _compress(
         )
         exported = made.export("trimmed", "Trimmed, FP32", data, model)
     return model, exported
+
+
+def _latency_table(made: "_Plan", recipe: Recipe, data: Path, student: Path) -> Path | None:
+    """Add its measurement where a speed-up is asked for and no table given."""
+    if not recipe.prune or not recipe.prune.speedup or recipe.prune.latency_table:
+        return None
+    return made.stage(
+        "latency-table",
+        data=data,
+        student=student,
+        neuron_multiple=recipe.prune.neuron_multiple,
+        config=_for_this_machine(recipe.compile),
+        int8=recipe.quantize is not None,
+    )
 
 
 def _deploy(made: "_Plan", recipe: Recipe, data: Path, model: Path, exported: Path) -> None:
@@ -168,8 +187,9 @@ class _Plan:
 
 def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
     sections = [section for section in (recipe.distill, recipe.prune) if section]
+    objectives = [section.objectives for section in sections if section.objectives]
     depth = recipe.distill.student.depth if recipe.distill else None
-    return outputs_wanted([section.objectives for section in sections], depth)
+    return outputs_wanted(objectives, depth)
 
 
 def _for_this_machine(config: CompileConfig) -> CompileConfig:

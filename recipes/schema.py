@@ -82,8 +82,12 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
-    if recipe.transfer is not None and recipe.distill is None and recipe.prune is None:
-        yield ("transfer is a section, expected none without distill or prune, which learn from it")
+    recovers = recipe.prune is not None and recipe.prune.training is not None
+    if recipe.transfer is not None and recipe.distill is None and not recovers:
+        yield (
+            "transfer is a section, expected none without distill or prune.training, which learn "
+            "from it"
+        )
     if recipe.prune and recipe.distill and recipe.distill.student.bilstm:
         yield (
             "prune is a section, expected none (null) with distill.student.bilstm, which has no "
@@ -95,7 +99,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
 
 def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
     for name, section in (("distill", recipe.distill), ("prune", recipe.prune)):
-        if section is None:
+        if section is None or section.objectives is None:
             continue
         for objective, config in section.objectives.chosen.items():
             layers = getattr(config, "layers", None)

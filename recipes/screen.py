@@ -72,7 +72,7 @@ def checked(name: str, cached: Mapping[str, bool], sizes: "Mapping[str, Size | N
     write(f"{name}: the recipe is valid\n")
     pairs({stage: "cached" if is_cached else "to do" for stage, is_cached in cached.items()})
     rows = [
-        [model, "unknown until downloaded", "", "", ""]
+        [model, "not known yet", "", "", ""]
         if size is None
         else [
             model,

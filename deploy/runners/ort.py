@@ -58,7 +58,7 @@ class OrtRunner:
             ) from error
         self._inputs = [node.name for node in self._session.get_inputs()]
 
-    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
         """Compute logits (batch, labels)."""
         logits: NDArray[np.float32] = self._session.run(
             None, {name: inputs[name] for name in self._inputs}

@@ -69,6 +69,19 @@ def test_removing_silenced_neurons_changes_nothing(model):
     torch.testing.assert_close(logits(model), before, atol=1e-6, rtol=0)
 
 
+def test_a_sub_layer_without_units_is_its_bias(model):
+    layer = bert_layers(model)[1]
+    layer.attention.output.dense.weight.data.zero_()
+    layer.output.dense.weight.data.zero_()
+    before = logits(model)
+    keep_heads(layer, torch.arange(0))
+    keep_neurons(layer, torch.arange(0))
+    torch.testing.assert_close(logits(model), before, atol=1e-6, rtol=0)
+    assert widths_of(model)[1] == {"heads": 0, "neurons": 0}
+    names = [name for name in model.state_dict() if name.startswith("bert.encoder.layer.1.")]
+    assert len(names) == 6  # two biases and two LayerNorms
+
+
 def test_chosen_layers_keep_their_order_and_weights(model):
     first, last = bert_layers(model)[0], bert_layers(model)[2]
     keep_layers(model, (0, 2))
@@ -86,6 +99,8 @@ def test_narrow_stream_runs_and_reports_its_widths(model):
 def test_shrink_to_rebuilds_recorded_widths(model):
     keep_heads(bert_layers(model)[0], torch.tensor([1]))
     keep_neurons(bert_layers(model)[2], torch.arange(8))
+    keep_heads(bert_layers(model)[1], torch.arange(0))
+    keep_neurons(bert_layers(model)[1], torch.arange(0))
     fresh = BertForSequenceClassification(model.config)
     shrink_to(fresh, widths_of(model))
     fresh.load_state_dict(model.state_dict())

@@ -73,8 +73,8 @@ def test_pruning_is_what_the_stage_does(tiny_checkpoint):
         training=TrainingConfig(epochs=1, learning_rate=1e-4),
     )
     torch.manual_seed(0)
-    heads = keep_best_blocks([torch.rand(4) for _ in range(4)], 1 - prune.heads, 1)
-    neurons = keep_best_blocks([torch.rand(64) for _ in range(4)], 1 - prune.neurons, 8)
+    heads = keep_best_blocks([torch.rand(4) for _ in range(4)], (1 - prune.heads) * 16, 1)
+    neurons = keep_best_blocks([torch.rand(64) for _ in range(4)], (1 - prune.neurons) * 256, 8)
     for layer, kept_heads, kept_neurons in zip(bert_layers(model), heads, neurons, strict=True):
         keep_heads(layer, kept_heads)
         keep_neurons(layer, kept_neurons)

@@ -28,9 +28,12 @@ def fingerprints(steps):
     return {name: step.fingerprint for name, step in steps.items()}
 
 
+BY_LATENCY = ("prune.heads=0", "prune.neurons=0", "prune.speedup=2.0")
+
+
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
-    names = planned("transfer={augment: {mixed: {variants: 1}}}", "trim={}")
-    assert sorted(names, key=list(STAGES).index) == list(STAGES)
+    full = planned(*BY_LATENCY, "transfer={augment: {mixed: {variants: 1}}}", "trim={}")
+    assert sorted(full, key=list(STAGES).index) == list(STAGES)
 
 
 def test_without_transfer_the_training_split_is_learned_from(planned):
@@ -38,6 +41,25 @@ def test_without_transfer_the_training_split_is_learned_from(planned):
         steps = planned(*["transfer={augment: {mixed: {variants: 1}}}"] * with_transfer)
         for stage in ("teacher-outputs", "distill", "prune"):
             assert steps[stage].params["examples"] == steps[name].folder
+
+
+def test_a_latency_table_is_measured_only_for_a_speedup_without_a_file(planned, here):
+    assert "latency-table" not in planned()
+    steps = planned(*BY_LATENCY)
+    assert steps["prune"].params["latency_table"] == steps["latency-table"].folder
+    assert steps["latency-table"].params["int8"] is True
+    (here / "table.json").write_text("{}")
+    given = planned(*BY_LATENCY, "prune.latency_table=table.json")
+    assert "latency-table" not in given
+    (here / "table.json").write_text("{ }")
+    changed_file = planned(*BY_LATENCY, "prune.latency_table=table.json")
+    assert given["prune"].fingerprint != changed_file["prune"].fingerprint
+
+
+def test_without_training_nothing_asks_the_teacher(planned):
+    steps = planned("distill=null", "prune.objectives=null", "prune.training=null")
+    assert "teacher-outputs" not in steps
+    assert steps["prune"].params["teacher_outputs"] is None
 
 
 def test_every_stage_comes_after_what_it_reads(planned):
@@ -152,7 +174,7 @@ def test_every_stage_takes_what_the_plan_gives_it(planned):
     import inspect
     from importlib import import_module
 
-    for step in planned().values():
+    for step in planned(*BY_LATENCY).values():
         module, _, name = step.stage.function.partition(":")
         wanted = set(inspect.signature(getattr(import_module(module), name)).parameters)
         notes = {"stages"} if step.name == "report" else set()

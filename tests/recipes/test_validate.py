@@ -121,6 +121,40 @@ PLANTED = {
         "small.yaml:30: prune.neurons is 50, expected a fraction from 0 up to, not including, 1; "
         "did you mean 0.5?",
     ),
+    "speedup beside fractions": (
+        "  neurons: 0.5",
+        "  speedup: 2.0",
+        "small.yaml:30: prune.speedup is 2 beside heads 0.25 and neurons 0, expected either a "
+        "speedup or fractions; set heads and neurons to 0",
+    ),
+    "speedup that slows down": (
+        "  heads: 0.25\n  neurons: 0.5",
+        "  speedup: 0.5",
+        "small.yaml:29: prune.speedup is 0.5, expected a number above 1 (2.0 is twice as fast)",
+    ),
+    "nothing to prune": (
+        "  heads: 0.25\n  neurons: 0.5",
+        "  steps: 2",
+        "small.yaml:28: prune.speedup is empty and heads and neurons are 0, expected one of them "
+        "above 0 (or leave out the prune section)",
+    ),
+    "no steps": (
+        "  neurons: 0.5",
+        "  steps: 0",
+        "small.yaml:30: prune.steps is 0, expected a number above 0",
+    ),
+    "latency table without speedup": (
+        "  neurons: 0.5",
+        "  latency_table: table.json",
+        "small.yaml:28: prune.speedup is empty but latency_table is 'table.json', expected a "
+        "speedup that the table decides on",
+    ),
+    "objectives without training": (
+        "  training:\n    epochs: 1\n    learning_rate: 5e-5\n",
+        "",
+        "small.yaml:28: prune.training is empty but objectives is given, expected both, or "
+        "neither (null) to leave the pruned student as it is",
+    ),
     "learning rate without exponent": (
         "    learning_rate: 1e-4",
         "    learning_rate: 5",

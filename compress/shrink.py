@@ -1,0 +1,103 @@
+"""Removing heads and neurons step by step, towards fractions or towards a latency."""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from torch import Tensor
+
+from .config import PruneConfig
+from .errors import ModelError
+from .importance import fisher_importance, keep_best_blocks
+from .latency_budget import check_speedup, keep_within_budget
+from .latency_table import load_latency_table
+from .progress import progress
+from .reconstruction import reconstruct
+from .surgery import BertClassifier, bert_layers, keep_heads, keep_neurons, widths_of
+
+# From the scores of heads and of neurons, layer by layer, and the share of the way to go (0 to 1)
+# to the heads and neurons that each layer keeps.
+Choice: TypeAlias = Callable[[list[Tensor], list[Tensor], float], tuple[list[Tensor], list[Tensor]]]
+
+
+def shrink(
+    model: BertClassifier,
+    batches: Sequence[dict[str, Tensor]],
+    config: PruneConfig,
+    latency_table: Path | None,
+) -> None:
+    """Remove heads and neurons in place, in steps that each take the same share of what is left.
+
+    Importance is measured anew before each step, because units that stay take over from those that
+    went: to half the size a single step may collapse where 16 do not (Yang et al. 2022).
+
+    Args:
+        model: A BERT-shaped classifier.
+        batches: Texts to measure importance on and to reconstruct with: `input_ids` and
+            `attention_mask`, each (batch, seq).
+        config: How much goes, and how.
+        latency_table: File of the latency table, which a speedup needs.
+
+    Raises:
+        ModelError: The model is not BERT-shaped or cannot give that much.
+    """
+    layers = bert_layers(model)
+    if config.speedup is None:
+        choose = _by_fractions(model, config)
+    else:
+        assert latency_table is not None
+        choose = _by_latency(model, config, config.speedup, latency_table)
+    original = copy.deepcopy(model)
+    with progress("Prune", total=config.steps) as bar:
+        for step in range(1, config.steps + 1):
+            heads, neurons = choose(*fisher_importance(model, batches), step / config.steps)
+            for layer, kept_heads, kept_neurons in zip(layers, heads, neurons, strict=True):
+                keep_heads(layer, kept_heads)
+                keep_neurons(layer, kept_neurons)
+            if config.reconstruction == "least_squares":
+                reconstruct(model, original, batches)
+            bar.advance()
+
+
+def _by_fractions(model: BertClassifier, config: PruneConfig) -> Choice:
+    widths = widths_of(model)
+    heads_before = sum(width["heads"] for width in widths)
+    neurons_before = sum(width["neurons"] for width in widths)
+    narrowest = min(width["neurons"] for width in widths)
+    if narrowest < config.neuron_multiple:
+        raise ModelError(
+            f"prune.neuron_multiple is {config.neuron_multiple} but a layer has {narrowest} "
+            "neurons, expected at most as many"
+        )
+
+    def choose(
+        heads: list[Tensor], neurons: list[Tensor], share: float
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        return (
+            keep_best_blocks(heads, (1 - config.heads) ** share * heads_before, block=1),
+            keep_best_blocks(
+                neurons, (1 - config.neurons) ** share * neurons_before, config.neuron_multiple
+            ),
+        )
+
+    return choose
+
+
+def _by_latency(
+    model: BertClassifier, config: PruneConfig, speedup: float, latency_table: Path
+) -> Choice:
+    hidden_size = model.config.hidden_size
+    head_size = bert_layers(model)[0].attention.self.attention_head_size
+    table = load_latency_table(latency_table, hidden_size, head_size)
+    widths = widths_of(model)
+    check_speedup(speedup, table, widths)
+    before_ms = table.encoder_ms(widths)
+
+    def choose(
+        heads: list[Tensor], neurons: list[Tensor], share: float
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        budget_ms = before_ms / speedup**share
+        return keep_within_budget(heads, neurons, table, config.neuron_multiple, budget_ms)
+
+    return choose

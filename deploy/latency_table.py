@@ -1,0 +1,58 @@
+"""The latency-table stage: what attention and feed-forward of every width cost on this machine."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketbert.compress.data import load_description, load_split
+from pocketbert.compress.latency_table import save_latency_table
+
+from .config import CompileConfig
+from .cpu import available_isas
+from .sublayer_timing import time_sublayers
+from .tokenizer import Tokenizer
+
+
+def measure_latency_table(
+    *,
+    out: Path,
+    data: Path,
+    student: Path,
+    config: CompileConfig,
+    int8: bool,
+    neuron_multiple: int,
+) -> dict[str, Any]:
+    """Time the sub-layers that a pruned student could have, and write `latency_table.json`.
+
+    Args:
+        out: Stage folder.
+        data: Folder of the data stage; the timed text is as long as its median validation text.
+        student: Folder of the stage that made the model to be pruned.
+        config: Instruction set and threads of the engine.
+        int8: Time INT8 as it will be lowered, else FP32.
+        neuron_multiple: Feed-forward widths are multiples of this.
+
+    Returns:
+        The table.
+    """
+    isa = (available_isas()[0] if config.isa == "auto" else config.isa) if int8 else None
+    shape = json.loads((student / "model" / "config.json").read_text(encoding="utf-8"))
+    tokenizer = Tokenizer(student / "model" / "tokenizer.json", load_description(data).max_length)
+    lengths = [
+        tokenizer.encode([text])["input_ids"].shape[1]
+        for text in load_split(data, "validation").texts
+    ]
+    table = time_sublayers(
+        hidden_size=shape["hidden_size"],
+        heads=shape["num_attention_heads"],
+        neurons=shape["intermediate_size"],
+        neuron_multiple=neuron_multiple,
+        tokens=int(np.median(lengths)),
+        threads=config.threads,
+        isa=isa,
+    )
+    save_latency_table(table, out / "latency_table.json")
+    return asdict(table)
