@@ -57,8 +57,12 @@ def keep_within_budget(
     Returns:
         Per layer the kept heads, and per layer the kept neurons, in rising order.
     """
-    parts = [(scores, table.attention, 1) for scores in head_scores]
-    parts += [(scores, table.feed_forward, neuron_multiple) for scores in neuron_scores]
+    attention, feed_forward = table.curves(len(head_scores))
+    parts = [(scores, curve, 1) for scores, curve in zip(head_scores, attention, strict=True)]
+    parts += [
+        (scores, curve, neuron_multiple)
+        for scores, curve in zip(neuron_scores, feed_forward, strict=True)
+    ]
     ranked = [scores.argsort(descending=True, stable=True) for scores, _, _ in parts]
     widths = [np.arange(0, len(scores) + 1, block) for scores, _, block in parts]
     values, costs = [], []

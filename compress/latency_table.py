@@ -52,6 +52,8 @@ class LatencyTable:
         machine: Processor, instruction set and runtime, for people.
         attention: By heads.
         feed_forward: By neurons.
+        last_attention: By heads, in the last layer, which answers for the first position only.
+        last_feed_forward: By neurons, there.
     """
 
     hidden_size: int
@@ -62,12 +64,24 @@ class LatencyTable:
     machine: str
     attention: LatencyCurve
     feed_forward: LatencyCurve
+    last_attention: LatencyCurve
+    last_feed_forward: LatencyCurve
+
+    def curves(self, layers: int) -> tuple[list[LatencyCurve], list[LatencyCurve]]:
+        """Curves of the attention and of the feed-forward sub-layer of each layer."""
+        inner = layers - 1
+        return (
+            [self.attention] * inner + [self.last_attention],
+            [self.feed_forward] * inner + [self.last_feed_forward],
+        )
 
     def encoder_ms(self, widths: Sequence[dict[str, int]]) -> float:
         """Time of an encoder whose layers keep these heads and neurons."""
         return sum(
-            self.attention.at(width["heads"]) + self.feed_forward.at(width["neurons"])
-            for width in widths
+            attention.at(width["heads"]) + feed_forward.at(width["neurons"])
+            for attention, feed_forward, width in zip(
+                *self.curves(len(widths)), widths, strict=True
+            )
         )
 
 
@@ -88,7 +102,7 @@ def load_latency_table(path: Path, hidden_size: int, head_size: int) -> LatencyT
         found = json.loads(path.read_text(encoding="utf-8"))
         curves = {
             name: LatencyCurve(tuple(found[name]["widths"]), tuple(found[name]["ms"]))
-            for name in ("attention", "feed_forward")
+            for name in ("attention", "feed_forward", "last_attention", "last_feed_forward")
         }
         table = LatencyTable(**(found | curves))
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -11,7 +11,12 @@ from .int8_edits import fuse_integer_matmuls, shift_zero_points
 
 
 def attention_graph(
-    hidden_size: int, heads: int, head_size: int, copies: int, isa: Isa | None
+    hidden_size: int,
+    heads: int,
+    head_size: int,
+    copies: int,
+    isa: Isa | None,
+    first_only: bool = False,
 ) -> ModelProto:
     """Attention with its residual sum and LayerNorm; without heads, a bias takes its place.
 
@@ -21,13 +26,18 @@ def attention_graph(
         head_size: Width of a head.
         copies: Sub-layers in a row, each with weights of its own.
         isa: INT8 as it is lowered for this instruction set; None is FP32.
+        first_only: Answer for the first position only, as a classifier's last layer does.
 
     Returns:
         A graph from `states` (1, seq, hidden_size) and `mask` (1, 1, 1, seq).
     """
     graph = _Graph(hidden_size, isa)
     states, width = "states", heads * head_size
+    if first_only:
+        bounds = (graph.constant(np.array([value])) for value in (0, 1, 1))
+        states = graph.add("Slice", "states", *bounds)
     for _ in range(copies):
+        others = "states" if first_only else states
         context = None
         if heads:
             query, key, value = (
@@ -35,12 +45,16 @@ def attention_graph(
                     "Transpose",
                     graph.add(
                         "Reshape",
-                        graph.linear(states, hidden_size, width),
+                        graph.linear(source, hidden_size, width),
                         graph.constant(np.array([0, 0, heads, head_size])),
                     ),
                     perm=order,
                 )
-                for order in ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])
+                for source, order in (
+                    (states, [0, 2, 1, 3]),
+                    (others, [0, 2, 3, 1]),
+                    (others, [0, 2, 1, 3]),
+                )
             )
             scores = graph.add("MatMul", query, key)
             scores = graph.add("Mul", scores, graph.constant(np.float32(head_size**-0.5)))
@@ -119,7 +133,11 @@ class _Graph:
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, s)
                 for name, s in shapes.items()
             ],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, states)],
+            [
+                helper.make_tensor_value_info(
+                    output, TensorProto.FLOAT, [1, "answers", self.hidden_size]
+                )
+            ],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         model.ir_version = 8

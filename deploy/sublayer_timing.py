@@ -2,7 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -50,21 +51,36 @@ def time_sublayers(
     head_widths = _spread(heads, 1)
     neuron_widths = _spread(neurons, neuron_multiple)
     with tempfile.TemporaryDirectory() as scratch:
-        sessions = [
-            _open(attention_graph(hidden_size, width, head_size, COPIES, isa), scratch, threads)
+        attention = [
+            _open(
+                attention_graph(hidden_size, width, head_size, COPIES, isa, first_only),
+                scratch,
+                threads,
+            )
+            for first_only in (False, True)
             for width in head_widths
-        ] + [
+        ]
+        feed_forward = [
             _open(feed_forward_graph(hidden_size, width, COPIES, isa), scratch, threads)
             for width in neuron_widths
         ]
-    inputs = {
-        "states": np.random.default_rng(0).standard_normal((1, tokens, hidden_size), np.float32),
-        "mask": np.zeros((1, 1, 1, tokens), np.float32),
-    }
+    text, first = _inputs(hidden_size, tokens), _inputs(hidden_size, 1)
+    timed = [(session, text) for session in (*attention, *feed_forward)]
+    # In the last layer the feed-forward block sees nothing but the first position.
+    timed += [(session, first) for session in feed_forward]
     # Its own processor time leaves out what other processes take; several threads hide theirs.
     clock = time.thread_time if threads == 1 else time.perf_counter
     with progress("Latency table", total=ROUNDS, unit="round") as bar:
-        ms = _interleaved_medians(sessions, inputs, clock, bar) / COPIES
+        ms = iter((_interleaved_medians(timed, clock, bar) / COPIES).tolist())
+    curves = {
+        name: LatencyCurve(widths, tuple(islice(ms, len(widths))))
+        for name, widths in (
+            ("attention", head_widths),
+            ("last_attention", head_widths),
+            ("feed_forward", neuron_widths),
+            ("last_feed_forward", neuron_widths),
+        )
+    }
     return LatencyTable(
         hidden_size=hidden_size,
         head_size=head_size,
@@ -72,8 +88,7 @@ def time_sublayers(
         threads=threads,
         precision="float32" if isa is None else "int8",
         machine=f"{isa or available_isas()[0]}, onnxruntime {onnxruntime.__version__}",
-        attention=LatencyCurve(head_widths, tuple(ms[: len(head_widths)].tolist())),
-        feed_forward=LatencyCurve(neuron_widths, tuple(ms[len(head_widths) :].tolist())),
+        **curves,
     )
 
 
@@ -90,16 +105,20 @@ def _open(model: ModelProto, scratch: str, threads: int) -> OrtRunner:
     return OrtRunner(path, threads)
 
 
+def _inputs(hidden_size: int, tokens: int) -> dict[str, NDArray[np.float32]]:
+    states = np.random.default_rng(0).standard_normal((1, tokens, hidden_size), np.float32)
+    return {"states": states, "mask": np.zeros((1, 1, 1, tokens), np.float32)}
+
+
 def _interleaved_medians(
-    sessions: list[OrtRunner],
-    inputs: Mapping[str, NDArray[np.float32]],
+    timed: Sequence[tuple[OrtRunner, Mapping[str, NDArray[np.float32]]]],
     clock: Callable[[], float],
     bar: Progress,
 ) -> NDArray[np.float64]:
-    """Median over rounds of the fastest run in a round, in ms. Shape: (sessions,)."""
-    fastest_s = np.zeros((ROUNDS, len(sessions)))
+    """Median over rounds of the fastest run in a round, in ms. Shape: (timed,)."""
+    fastest_s = np.zeros((ROUNDS, len(timed)))
     for number in range(ROUNDS):
-        for index, session in enumerate(sessions):
+        for index, (session, inputs) in enumerate(timed):
             session.run(inputs)
             fastest_s[number, index] = min(
                 _seconds(session, inputs, clock) for _ in range(RUNS_PER_ROUND)

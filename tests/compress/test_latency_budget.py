@@ -27,6 +27,8 @@ TABLE = LatencyTable(
     machine="none",
     attention=LatencyCurve((0, 1, 2, 4), (0.1, 1.0, 1.5, 3.0)),
     feed_forward=LatencyCurve((0, 8, 16), (0.1, 1.0, 2.0)),
+    last_attention=LatencyCurve((0, 1, 2, 4), (0.1, 0.5, 0.8, 1.5)),
+    last_feed_forward=LatencyCurve((0, 8, 16), (0.1, 0.2, 0.3)),
 )
 FULL = [{"heads": 4, "neurons": 16}] * 2
 
@@ -68,7 +70,7 @@ def test_the_kept_units_fit_the_budget_and_are_the_best_of_their_layer(budget_ms
 
 def test_a_worthless_sub_layer_vanishes_before_a_precious_unit():
     heads, neurons = keep_within_budget(
-        [torch.ones(4), torch.full((4,), 1e-6)], [torch.ones(16)] * 2, TABLE, 8, budget_ms=7.2
+        [torch.ones(4), torch.full((4,), 1e-6)], [torch.ones(16)] * 2, TABLE, 8, budget_ms=5.5
     )
     assert [len(kept) for kept in heads] == [4, 0]
     assert [len(kept) for kept in neurons] == [16, 16]
@@ -84,9 +86,17 @@ def test_a_width_beyond_the_table_is_refused():
 
 
 def test_the_most_that_can_be_reached_is_said():
-    check_speedup(20, TABLE, FULL)
-    with pytest.raises(ModelError, match=r"prune.speedup is 30, expected at most 24\.98, which"):
-        check_speedup(30, TABLE, FULL)
+    check_speedup(16, TABLE, FULL)
+    with pytest.raises(ModelError, match=r"prune.speedup is 20, expected at most 16\.99, which"):
+        check_speedup(20, TABLE, FULL)
+
+
+def test_the_last_layer_is_cheap_and_stays_whole():
+    """At equal importance, what answers for one position only is the last to go."""
+    _, neurons = keep_within_budget(
+        [torch.ones(4)] * 2, [torch.ones(16)] * 2, TABLE, 8, budget_ms=6.0
+    )
+    assert [len(kept) for kept in neurons] == [8, 16]
 
 
 def test_a_table_survives_its_file(tmp_path):

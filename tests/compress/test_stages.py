@@ -75,6 +75,8 @@ TABLE = LatencyTable(
     machine="none",
     attention=LatencyCurve((0, 1, 2, 3, 4), (0.1, 1.0, 1.5, 2.5, 3.0)),
     feed_forward=LatencyCurve((0, 16, 32, 48, 64), (0.1, 1.0, 2.0, 3.0, 4.0)),
+    last_attention=LatencyCurve((0, 1, 2, 3, 4), (0.1, 0.5, 0.8, 1.2, 1.5)),
+    last_feed_forward=LatencyCurve((0, 16, 32, 48, 64), (0.1, 0.2, 0.3, 0.4, 0.5)),
 )
 
 

@@ -54,6 +54,8 @@ def test_the_attention_graph_computes_what_transformers_does(layer, tmp_path):
     with torch.no_grad():
         expected = attention(torch.from_numpy(STATES), torch.from_numpy(MASK))[0]
     np.testing.assert_allclose(run(model, tmp_path), expected, atol=1e-4)
+    first = attention_graph(32, 4, 8, copies=1, isa=None, first_only=True)  # the same weights
+    np.testing.assert_allclose(run(first, tmp_path), expected[:, :1], atol=1e-4)
 
 
 def test_the_feed_forward_graph_computes_what_transformers_does(layer, tmp_path):
@@ -99,6 +101,9 @@ def test_the_stage_measures_every_width(bert, tmp_path, monkeypatch, int8):
     assert table.feed_forward.widths == (0, 32, 64, 96, 128)
     assert table.precision == ("int8" if int8 else "float32")
     assert table.attention.ms[-1] > table.attention.ms[0] > 0
+    assert table.last_attention.widths == table.attention.widths
+    # One position out of a whole text: most of the work is gone.
+    assert table.last_feed_forward.ms[-1] < table.feed_forward.ms[-1]
     assert 2 < table.tokens < 32
 
 
