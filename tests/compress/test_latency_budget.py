@@ -94,7 +94,7 @@ def test_the_most_that_can_be_reached_is_said():
 def test_the_last_layer_is_cheap_and_stays_whole():
     """At equal importance, what answers for one position only is the last to go."""
     _, neurons = keep_within_budget(
-        [torch.ones(4)] * 2, [torch.ones(16)] * 2, TABLE, 8, budget_ms=6.0
+        [torch.full((4,), 100.0)] * 2, [torch.ones(16)] * 2, TABLE, 8, budget_ms=6.0
     )
     assert [len(kept) for kept in neurons] == [8, 16]
 
