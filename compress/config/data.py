@@ -1,0 +1,183 @@
+"""The task, its labelled data, and texts without labels."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .checks import STRICT, check, check_fraction, check_positive
+from .sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """What is predicted.
+
+    Attributes:
+        kind: The task kind.
+        labels: Label names; their order gives the class numbers.
+        max_length: Longest input in tokens; the tail beyond it is cut off.
+    """
+
+    __pydantic_config__ = STRICT
+    kind: Literal["text-classification"]
+    labels: tuple[str, ...]
+    max_length: int = 128
+
+    def __post_init__(self) -> None:
+        check(len(self.labels) >= 2, f"labels has {len(self.labels)} entries, expected two or more")
+        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
+        check(not twice, f"labels names {twice} more than once, expected distinct names")
+        check(
+            8 <= self.max_length <= 512,
+            f"max_length is {self.max_length} tokens, expected 8 to 512",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnsConfig:
+    """Where text and label stand: a column's name, or its position from 0 if there is no header."""
+
+    __pydantic_config__ = STRICT
+    text: str | int = "text"
+    label: str | int = "label"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the examples come from and how they are split.
+
+    Attributes:
+        train: Source of the training examples.
+        validation: Another source, or the fraction of `train` held out for choosing.
+        test: Another source, or the fraction of `train` held out for the report.
+        format: `auto` goes by the file's ending.
+        columns: Names or positions of the columns.
+        encoding: Text encoding of the files.
+        label_threshold: For a numeric label column: up to it is the first label, above it the
+            second.
+    """
+
+    __pydantic_config__ = STRICT
+    train: Source
+    validation: float | Source
+    test: float | Source
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
+    columns: ColumnsConfig = ColumnsConfig()
+    encoding: str = "utf-8"
+    label_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        held_out = 0.0
+        for name in ("validation", "test"):
+            value = getattr(self, name)
+            if isinstance(value, float):
+                check_fraction(name, value, low_open=True)
+                held_out += value
+        check(
+            held_out < 0.9,
+            f"validation and test take {held_out:g} of the examples, expected less than 0.9",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlabelledConfig:
+    """A table of texts without labels, or whose labels are not looked at.
+
+    Attributes:
+        source: Where it is.
+        text: Name of the text column, or its position from 0 if there is no header.
+        format: `auto` goes by the file's ending; `text` has one text a line.
+        encoding: Text encoding of the file.
+    """
+
+    __pydantic_config__ = STRICT
+    source: Source
+    text: str | int = "text"
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = "auto"
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpansConfig:
+    """A random span of the text's words (n-gram sampling, Tang et al. 2019, section 3.2).
+
+    Attributes:
+        variants: New texts per training text.
+        shortest: Words of the shortest span.
+    """
+
+    __pydantic_config__ = STRICT
+    variants: int
+    shortest: int = 4
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+        check_positive("shortest", self.shortest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedConfig:
+    """The beginning of the text with the end of another one.
+
+    Attributes:
+        variants: New texts per training text.
+    """
+
+    __pydantic_config__ = STRICT
+    variants: int
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsConfig:
+    """Words replaced by words that stand between the same neighbours in other training texts.
+
+    Attributes:
+        variants: New texts per training text.
+        fraction: Chance of a word to be replaced.
+    """
+
+    __pydantic_config__ = STRICT
+    variants: int
+    fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+        check_fraction("fraction", self.fraction, low_open=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Which new texts are made of the training texts."""
+
+    __pydantic_config__ = STRICT
+    spans: SpansConfig | None = None
+    mixed: MixedConfig | None = None
+    words: WordsConfig | None = None
+
+    def __post_init__(self) -> None:
+        check(
+            any((self.spans, self.mixed, self.words)),
+            "augment is empty, expected at least one of spans, mixed, words",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferConfig:
+    """Texts that only the teacher labels, learned from beside the training split.
+
+    Attributes:
+        unlabelled: Tables of further texts.
+        augment: New texts made of the training texts.
+    """
+
+    __pydantic_config__ = STRICT
+    unlabelled: tuple[UnlabelledConfig, ...] = ()
+    augment: AugmentConfig | None = None
+
+    def __post_init__(self) -> None:
+        check(
+            bool(self.unlabelled) or self.augment is not None,
+            "transfer is empty, expected unlabelled, augment or both (or leave the section out)",
+        )

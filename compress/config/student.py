@@ -1,0 +1,188 @@
+"""The student, and the stages that make and shrink it."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from .checks import STRICT, check, check_fraction, check_positive
+from .data import UnlabelledConfig
+from .objectives import ObjectivesConfig
+from .sources import Source
+from .training import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BilstmConfig:
+    """A bidirectional LSTM with self-attention (Tang et al. 2019).
+
+    Attributes:
+        embedding_size: Width of the word table; `init` gives its leading components.
+        hidden_size: Width of each direction.
+        dropout: Share of the embeddings and of the text vector that is dropped in training.
+    """
+
+    __pydantic_config__ = STRICT
+    embedding_size: int = 128
+    hidden_size: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_positive("embedding_size", self.embedding_size)
+        check_positive("hidden_size", self.hidden_size)
+        check_fraction("dropout", self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """The small model: BERT-shaped with `layers`, or an LSTM with `bilstm`.
+
+    Attributes:
+        init: `teacher` copies the teacher's layers (a BiLSTM its word table), `fresh` draws new
+            weights in the teacher's shape, anything else is the source of a checkpoint.
+        layers: How many layers (spread evenly over the initial model's), or which, from 0.
+        hidden_size: Width, if smaller than the initial model's.
+        intermediate_size: Feed-forward width, if smaller than the initial model's.
+        bilstm: The LSTM's widths.
+    """
+
+    __pydantic_config__ = STRICT
+    init: Source = "teacher"
+    layers: int | tuple[int, ...] | None = None
+    hidden_size: int | None = None
+    intermediate_size: int | None = None
+    bilstm: BilstmConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.bilstm is None:
+            check(
+                self.layers is not None,
+                "layers is missing, expected how many layers the student has, or which (or a "
+                "bilstm section)",
+            )
+        for name in ("layers", "hidden_size", "intermediate_size"):
+            check(
+                self.bilstm is None or getattr(self, name) is None,
+                f"{name} is {getattr(self, name)}, expected none (null) beside bilstm, whose "
+                "widths stand in its own section",
+            )
+        if isinstance(self.layers, int):
+            check_positive("layers", self.layers)
+        elif self.layers is not None:
+            rising = tuple(sorted(set(self.layers)))
+            check(
+                len(self.layers) > 0 and self.layers == rising and rising[0] >= 0,
+                f"layers is {list(self.layers)}, expected distinct layer numbers in rising order",
+            )
+        for name in ("hidden_size", "intermediate_size"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+
+    @property
+    def depth(self) -> int:
+        """Number of transformer layers, 0 for a BiLSTM."""
+        return self.layers if isinstance(self.layers, int) else len(self.layers or ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """The student, what it learns from and for how long."""
+
+    __pydantic_config__ = STRICT
+    student: StudentConfig
+    objectives: ObjectivesConfig
+    training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        if self.student.bilstm is None:
+            return
+        for name, config in self.objectives.chosen.items():
+            check(
+                not config.teacher_states,
+                f"objectives.{name} is a section, expected none (null) with student.bilstm, which "
+                "has no layers that match the teacher's",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneConfig:
+    """What of the student is removed for good, and how it recovers.
+
+    Attributes:
+        heads: Fraction of attention heads to remove.
+        neurons: Fraction of feed-forward neurons to remove.
+        speedup: Instead of fractions, how many times faster the encoder is to be by the latency
+            table.
+        latency_table: File of a latency table measured elsewhere; measured here if not given.
+        neuron_multiple: Feed-forward widths land on multiples of this.
+        steps: Steps in which units go; importance is measured anew before each.
+        importance_examples: Training examples on which importance is measured and weights are
+            reconstructed.
+        reconstruction: Fit the remaining weights to the unpruned model after each step.
+        objectives: What the pruned student learns from; none without training.
+        training: How long it recovers; none leaves the pruned student as it is.
+    """
+
+    __pydantic_config__ = STRICT
+    heads: float = 0.0
+    neurons: float = 0.0
+    speedup: float | None = None
+    latency_table: str | None = None
+    neuron_multiple: int = 64
+    steps: int = 1
+    importance_examples: int = 512
+    reconstruction: Literal["none", "least_squares"] = "none"
+    objectives: ObjectivesConfig | None = None
+    training: TrainingConfig | None = None
+
+    def __post_init__(self) -> None:
+        check_fraction("heads", self.heads)
+        check_fraction("neurons", self.neurons)
+        if self.speedup is None:
+            check(
+                self.heads + self.neurons > 0,
+                "speedup is empty and heads and neurons are 0, expected one of them above 0 (or "
+                "leave out the prune section)",
+            )
+            check(
+                self.latency_table is None,
+                f"speedup is empty but latency_table is {self.latency_table!r}, expected a speedup "
+                "that the table decides on",
+            )
+        else:
+            check(
+                1 < self.speedup < math.inf,
+                f"speedup is {self.speedup:g}, expected a number above 1 (2.0 is twice as fast)",
+            )
+            check(
+                self.heads + self.neurons == 0,
+                f"speedup is {self.speedup:g} beside heads {self.heads:g} and neurons "
+                f"{self.neurons:g}, expected either a speedup or fractions; set heads and neurons "
+                "to 0",
+            )
+        check_positive("neuron_multiple", self.neuron_multiple)
+        check_positive("steps", self.steps)
+        check_positive("importance_examples", self.importance_examples)
+        for missing, given in (("training", "objectives"), ("objectives", "training")):
+            check(
+                getattr(self, missing) is not None or getattr(self, given) is None,
+                f"{missing} is empty but {given} is given, expected both, or neither (null) to "
+                "leave the pruned student as it is",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrimConfig:
+    """Which tokens stay in the vocabulary.
+
+    Attributes:
+        min_count: How often the sample must have a token; the sample is what the student learned
+            from.
+        texts: Tables of further texts in the sample.
+    """
+
+    __pydantic_config__ = STRICT
+    min_count: int = 1
+    texts: tuple[UnlabelledConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_positive("min_count", self.min_count)
