@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pocketbert.compress.data import load_description, load_split
+from pocketbert.compress.errors import ModelError
 from pocketbert.compress.latency_table import save_latency_table
 
 from .config import CompileConfig
@@ -37,9 +38,17 @@ def measure_latency_table(
 
     Returns:
         The table.
+
+    Raises:
+        ModelError: The student is not BERT-shaped.
     """
     isa = (available_isas()[0] if config.isa == "auto" else config.isa) if int8 else None
     shape = json.loads((student / "model" / "config.json").read_text(encoding="utf-8"))
+    if shape["model_type"] != "bert":
+        raise ModelError(
+            f"the model to be pruned is of type {shape['model_type']!r}, expected 'bert'; distil "
+            "into a BERT student first (distill.student.init names a BERT checkpoint)"
+        )
     tokenizer = Tokenizer(student / "model" / "tokenizer.json", load_description(data).max_length)
     lengths = [
         tokenizer.encode([text])["input_ids"].shape[1]

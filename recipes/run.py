@@ -51,7 +51,9 @@ def run(recipe: Recipe, work: Path, until: str | None = None) -> Run:
     cache = StageCache(work / CACHE_FOLDER)
     steps = _until(plan(recipe, cache), until)
     if steps[-1].name == "report":
-        _check_engine_runs_here(recipe)
+        _check_engine_runs_here(recipe, "stop with --until compile")
+    if any(step.name == "latency-table" for step in steps):
+        _check_engine_runs_here(recipe, "name a table measured there in prune.latency_table")
     stages: list[StageResult] = []
     for step in steps:
         if step.name == "report":
@@ -79,12 +81,12 @@ def _until(steps: list[Step], until: str | None) -> list[Step]:
     return steps[: names.index(until) + 1]
 
 
-def _check_engine_runs_here(recipe: Recipe) -> None:
+def _check_engine_runs_here(recipe: Recipe, way_out: str) -> None:
     isa, available = recipe.compile.isa, available_isas()
     if recipe.quantize and isa != "auto" and isa not in available:
         raise UserError(
             f"compile.isa is {isa!r} but this processor has {', '.join(available[:-1])}, so the "
-            "engine cannot be measured here; stop with --until compile, or set compile.isa=auto"
+            f"engine cannot be measured here; {way_out}, or set compile.isa=auto"
         )
 
 

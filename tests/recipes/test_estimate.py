@@ -145,6 +145,13 @@ def test_what_is_not_here_is_unknown_and_not_fetched(write, monkeypatch, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_widths_that_a_latency_table_decides_on_are_unknown(write, here, tiny_checkpoint):
+    changes = ["prune.heads=0", "prune.neurons=0", "prune.speedup=2.0"]
+    sizes = estimate(load_recipe(write(), [f"teacher.model={tiny_checkpoint}", *changes]))
+    assert sizes["pruned"] is None
+    assert sizes["student"] is not None
+
+
 def test_a_longer_text_costs_more_and_int8_is_smaller(write, here, tiny_checkpoint):
     recipe = load_recipe(write(), [f"teacher.model={tiny_checkpoint}", "prune.neuron_multiple=8"])
     short, long = estimate(recipe, 16), estimate(recipe)

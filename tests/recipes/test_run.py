@@ -90,6 +90,15 @@ def test_an_engine_that_cannot_run_here_is_said_before_anything_is_spent(write, 
     assert not (here / "work").exists()
 
 
+def test_latencies_of_another_processor_are_not_measured_here(write, here, monkeypatch):
+    (here / "reviews.csv").write_text("review,stars\n")
+    monkeypatch.setattr("pocketbert.recipes.run.available_isas", lambda: ("x86_64", "any"))
+    by_latency = ["compile.isa=arm64", "prune.heads=0", "prune.neurons=0", "prune.speedup=2.0"]
+    with pytest.raises(UserError, match=r"name a table measured there in prune\.latency_table"):
+        run(load_recipe(write(), by_latency), here / "work", until="prune")
+    assert not (here / "work").exists()
+
+
 def test_a_run_that_stops_early_publishes_nothing(write, here):
     rows = [f"text number {i} and more,{'positive' if i % 2 else 'negative'}" for i in range(200)]
     (here / "reviews.csv").write_text("\n".join(["review,stars", *rows]))
