@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import MPNetConfig, MPNetForSequenceClassification
 
 from pocketbert.compress.config import (
     AttentionConfig,
@@ -31,8 +32,14 @@ from pocketbert.compress.config import (
 from pocketbert.compress.data import load_split
 from pocketbert.compress.distill import distill
 from pocketbert.compress.errors import ModelError
-from pocketbert.compress.folder import load_model, load_tokenizer
+from pocketbert.compress.folder import (
+    ModelDescription,
+    load_model,
+    load_tokenizer,
+    save_model,
+)
 from pocketbert.compress.prune import prune
+from pocketbert.compress.states import position_bias
 from pocketbert.compress.surgery import widths_of
 from pocketbert.compress.teacher import train_teacher
 from pocketbert.compress.teacher_outputs import compute_teacher_outputs, load_teacher_outputs
@@ -129,6 +136,27 @@ def test_first_states_only_need_little(teacher, tiny_data, tmp_path):
     kept = load_teacher_outputs(tmp_path)
     assert list(kept.states) == ["hidden_3"]
     assert kept.states["hidden_3"].rows.shape == (len(kept.logits), 32)
+
+
+def test_an_mpnet_teachers_position_bias_is_kept(teacher, tiny_data, tmp_path):
+    tokenizer = load_tokenizer(teacher[0] / "model")
+    torch.manual_seed(0)
+    config = MPNetConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=40,
+    )  # fmt: skip
+    model = MPNetForSequenceClassification(config)
+    description = ModelDescription(("bad", "good"), 32)
+    save_model(model, tokenizer, description, tmp_path / "mpnet/model")
+    wanted = outputs_wanted([ObjectivesConfig(attention=AttentionConfig(weight=1))], 2)
+    (tmp_path / "out").mkdir()
+    compute_teacher_outputs(
+        data=tiny_data, teacher=tmp_path / "mpnet", wanted=wanted, out=tmp_path / "out"
+    )
+    kept = load_teacher_outputs(tmp_path / "out")
+    assert sorted(kept.states) == ["key_0", "key_1", "query_0", "query_1"]
+    assert kept.position_bias.shape == (4, 32, 32)
+    torch.testing.assert_close(kept.position_bias, position_bias(model, 32))
 
 
 def test_layers_that_the_teacher_lacks_are_refused_before_it_runs(teacher, tiny_data, tmp_path):
