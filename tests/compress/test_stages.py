@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import MPNetConfig, MPNetForSequenceClassification
 
 from pocketbert.compress.batches import tokenize
 from pocketbert.compress.config import (
@@ -33,13 +34,19 @@ from pocketbert.compress.config import (
 from pocketbert.compress.data import load_split
 from pocketbert.compress.distill import distill
 from pocketbert.compress.errors import ModelError
-from pocketbert.compress.folder import load_model, load_tokenizer
+from pocketbert.compress.folder import (
+    ModelDescription,
+    load_model,
+    load_tokenizer,
+    save_model,
+)
 from pocketbert.compress.latency_table import (
     LatencyCurve,
     LatencyTable,
     save_latency_table,
 )
 from pocketbert.compress.prune import prune
+from pocketbert.compress.states import position_bias
 from pocketbert.compress.surgery import widths_of
 from pocketbert.compress.teacher import train_teacher
 from pocketbert.compress.teacher_outputs import compute_teacher_outputs, load_teacher_outputs
@@ -164,6 +171,31 @@ def test_first_states_only_need_little(teacher, tiny_data, tmp_path):
     assert kept.states["hidden_3"].rows.shape == (len(kept.logits), 32)
 
 
+def test_an_mpnet_teachers_position_bias_is_kept(teacher, tiny_data, tmp_path):
+    tokenizer = load_tokenizer(teacher[0] / "model")
+    torch.manual_seed(0)
+    config = MPNetConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=40,
+    )  # fmt: skip
+    model = MPNetForSequenceClassification(config)
+    description = ModelDescription(("bad", "good"), 32)
+    save_model(model, tokenizer, description, tmp_path / "mpnet/model")
+    wanted = outputs_wanted([ObjectivesConfig(attention=AttentionConfig(weight=1))], 2)
+    (tmp_path / "out").mkdir()
+    compute_teacher_outputs(
+        data=tiny_data,
+        examples=tiny_data,
+        teacher=tmp_path / "mpnet",
+        wanted=wanted,
+        out=tmp_path / "out",
+    )
+    kept = load_teacher_outputs(tmp_path / "out")
+    assert sorted(kept.states) == ["key_0", "key_1", "query_0", "query_1"]
+    assert kept.position_bias.shape == (4, 32, 32)
+    torch.testing.assert_close(kept.position_bias, position_bias(model, 32))
+
+
 def test_layers_that_the_teacher_lacks_are_refused_before_it_runs(teacher, tiny_data, tmp_path):
     hidden = HiddenConfig(weight=1, layers=(1, 4))
     wanted = outputs_wanted([ObjectivesConfig(hidden=hidden)], student_layers=2)
@@ -247,6 +279,19 @@ def test_all_objectives_together(teacher, outputs, tiny_data, tmp_path):
         teacher_outputs=outputs, out=tmp_path,
     )  # fmt: skip
     assert summary["validation_accuracy"] > 0.9
+
+
+def test_a_schedule_is_followed(teacher, outputs, tiny_data, tmp_path):
+    """A weight that stayed at its first point, 0, would teach a fresh student nothing."""
+    objectives = ObjectivesConfig(soft_targets=SoftTargetsConfig(weight=(0.0, 1.0)))
+    config = DistillConfig(
+        student=StudentConfig(init="fresh", layers=2), objectives=objectives, training=TRAINING
+    )
+    summary = distill(
+        config=config, seed=0, data=tiny_data, examples=tiny_data, teacher=teacher[0],
+        teacher_outputs=outputs, out=tmp_path,
+    )  # fmt: skip
+    assert summary["validation_accuracy"] > 0.8
 
 
 def test_divergence_stops_and_names_the_objective(teacher, outputs, tiny_data, tmp_path):
