@@ -90,6 +90,8 @@ def fit(
         ModelError: The loss is no longer finite.
     """
     set_seed(seed)
+    if config.dropout is not None:
+        _set_dropout(model, config.dropout)
     collate = Collate(tokenizer.pad_token_id)
     by_length = sorted(range(len(train)), key=lambda i: len(train.input_ids[i]))
     middle = by_length[len(train) // 2 :][: config.batch_size]
@@ -129,6 +131,12 @@ def fit(
         teacher_agreement=metrics.get("eval_agreement"),
         teacher_kl=metrics.get("eval_kl"),
     )
+
+
+def _set_dropout(model: nn.Module, share: float) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
 
 
 def _arguments(config: TrainingConfig, steps: int, **others: Any) -> TrainingArguments:
