@@ -313,6 +313,27 @@ def test_divergence_stops_and_names_the_objective(teacher, outputs, tiny_data, t
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(("asked", "share"), [(None, 0.1), (0.0, 0.0), (0.3, 0.3)])
+def test_dropout_is_the_models_own_unless_asked(
+    asked, share, tiny_checkpoint, tiny_data, tmp_path
+):
+    from dataclasses import replace
+
+    from pocketbert.compress.folder import load_checkpoint
+    from pocketbert.compress.training import fit
+
+    model = load_checkpoint(tiny_checkpoint, ("bad", "good"))
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    examples = tokenize(load_split(tiny_data, "validation"), tokenizer, 32)
+    fit(
+        model, examples, examples, tokenizer, replace(TRAINING, epochs=1, dropout=asked), seed=0,
+        folder=tmp_path, title="Fit",
+    )  # fmt: skip
+    dropouts = [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)]
+    assert len(dropouts) > 8
+    assert set(dropouts) == {share}
+
+
 def test_broken_weights_are_not_kept_as_a_checkpoint(tiny_checkpoint, tiny_data, tmp_path):
     """A step that ends in numbers that are not finite is found out before it is saved."""
     from transformers import TrainerCallback
