@@ -103,7 +103,8 @@ def _publish(work: Path, name: str, stages: Sequence[StageResult]) -> bool:
     marker = {"recipe": name, "stages": {stage.name: stage.fingerprint for stage in stages}}
     files = {report: folders["report"] / report for report in REPORTS}
     names = ("bundle", *REPORTS)
-    if _marker(results) == marker and all((results / n).exists() for n in names):
+    untouched = all(stage.cached for stage in stages) and _marker(results) == marker
+    if untouched and all((results / n).exists() for n in names):
         return False
     with FileLock(work / CACHE_FOLDER / f"publish-{name}.lock"):
         results.mkdir(exist_ok=True)

@@ -314,9 +314,7 @@ def test_divergence_stops_and_names_the_objective(teacher, outputs, tiny_data, t
 
 
 @pytest.mark.parametrize(("asked", "share"), [(None, 0.1), (0.0, 0.0), (0.3, 0.3)])
-def test_dropout_is_the_models_own_unless_asked(
-    asked, share, tiny_checkpoint, tiny_data, tmp_path
-):
+def test_dropout_is_the_models_own_unless_asked(asked, share, tiny_checkpoint, tiny_data, tmp_path):
     from dataclasses import replace
 
     from pocketbert.compress.folder import load_checkpoint

@@ -31,7 +31,16 @@ PUBLISHED = ["bundle/onnxruntime/model.onnx", *sorted(REPORTS), MARKER]
 def test_results_are_published_once(tmp_path, stages):
     assert _publish(tmp_path / "work", "mine", stages) is True
     assert files(tmp_path / "work/mine") == sorted(PUBLISHED)
-    assert _publish(tmp_path / "work", "mine", stages) is False
+    finished = [replace(stage, cached=True) for stage in stages]
+    assert _publish(tmp_path / "work", "mine", finished) is False
+
+
+def test_a_stage_that_was_measured_anew_is_published(tmp_path, stages):
+    _publish(tmp_path / "work", "mine", stages)
+    (stages[1].folder / "report.md").write_text("measured again")
+    again = [replace(stages[0], cached=True), stages[1]]
+    assert _publish(tmp_path / "work", "mine", again) is True
+    assert (tmp_path / "work/mine/report.md").read_text() == "measured again"
 
 
 def test_newer_results_replace_older_ones_and_nothing_else(tmp_path, stages):
