@@ -58,7 +58,9 @@ batch 1, text in to label out. The engine keeps **{run["retention"]:.1%}** of th
 
 def cost(run: dict[str, Any]) -> str:
     if "command_s" not in run:
-        return "Its stages ran beside other work and not in one go, so their time says little."
+        return (
+            f"Its stages took {run['wall_s'] / 60:.0f} minutes in all, with everything downloaded."
+        )
     return (
         f"The run took {run['command_s'] / 60:.0f} minutes with everything downloaded, and "
         f"{run['peak_bytes'] / 1e9:.1f} GB of memory at its peak."
