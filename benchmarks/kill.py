@@ -2,10 +2,11 @@
 
     python benchmarks/kill.py
 
-Uses the tiny recipe of the tests. For each stage the run is started and killed as soon as the
-stage has begun and written something; the next start goes on. At the very end every file of the
-stages must have the bytes that an undisturbed run wrote. What is measured (evaluate, report)
-differs from run to run by nature, so of these only the accuracies are compared.
+Uses the tiny recipe of the tests, with texts to transfer and a vocabulary to trim. For each stage
+the run is started and killed as soon as the stage has begun and written something; the next start
+goes on. At the very end every file of the stages must have the bytes that an undisturbed run wrote.
+What is measured (evaluate, report) differs from run to run by nature, so of these only the
+accuracies are compared.
 """
 
 import hashlib
@@ -65,7 +66,8 @@ def make_tiny_recipe(folder: Path) -> Path:
         "from test_end_to_end import recipe\n"
         "def test_make(recipe, tiny_checkpoint, tiny_data):\n"
         f"    target = {str(folder)!r}\n"
-        "    text = recipe.read_text()\n"
+        "    text = recipe.read_text() + 'trim: {}\\n'\n"
+        "    text += 'transfer: {augment: {mixed: {variants: 1}}}\\n'\n"
         "    for source in (tiny_checkpoint, tiny_data):\n"
         "        shutil.copytree(source, f'{target}/{source.name}')\n"
         "        text = text.replace(str(source), f'{target}/{source.name}')\n"
