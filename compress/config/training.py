@@ -17,8 +17,8 @@ class TrainingConfig:
         batch_size: Examples per step.
         warmup_fraction: Share of the steps during which the rate rises.
         weight_decay: AdamW's decoupled decay.
-        dropout: Share of activations dropped in training; None is the model's own. Drawing it takes
-            a sixth of a step on a CPU, and a student that imitates soft targets needs little of it.
+        dropout: Share of activations dropped in training; None is the model's own. Drawing random
+            numbers is slow on a CPU.
         evaluations_per_epoch: How often the validation split is scored and a checkpoint kept.
         patience: Stop after this many evaluations without a better score.
         precision: `auto` takes BF16 autocast only where it was measured faster.
