@@ -4,9 +4,9 @@
 
 Uses the tiny recipe of the tests, with texts to transfer and a vocabulary to trim. For each stage
 the run is started and killed as soon as the stage has begun and written something; the next start
-goes on. A training killed so early has no checkpoint yet: that one is resumed from its midst is
-shown by the test suite. At the very end every file of the stages must have the bytes that an undisturbed run wrote.
-What is measured (evaluate, report) differs from run to run by nature, so of these only the
+goes on. A training killed so early has no checkpoint yet; that one resumes in its midst is shown by
+the test suite. At the very end every file of the stages must have the bytes that an undisturbed run
+wrote. What is measured (evaluate, report) differs from run to run by nature, so of these only the
 accuracies are compared.
 """
 
