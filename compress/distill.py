@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from .batches import TokenizedExamples, tokenize
+from .batches import tokenize
 from .config import DistillConfig, ObjectivesConfig, TrainingConfig
 from .data import load_description, load_split
-from .errors import ModelError
 from .folder import ModelDescription, load_tokenizer, save_model
 from .learner import FollowSchedule, StudentWithObjectives
 from .student import build_student
 from .summary import summarize
 from .teacher_outputs import TeacherOutputs, load_teacher_outputs
+from .tokenizer_check import check_same_cuts
 from .training import FitResult, fit, forget_checkpoints
 
 
@@ -94,7 +94,10 @@ def learn_from_teacher(
     validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
     model = StudentWithObjectives(student, objectives, teacher_outputs)
     if any(config.over_tokens for config in objectives.chosen.values()):
-        _check_tokens(teacher_outputs, train)
+        offsets = next(iter(teacher_outputs.states.values())).offsets
+        check_same_cuts(
+            (offsets[1:] - offsets[:-1]).tolist(), [len(ids) for ids in train.input_ids]
+        )
     train.extras = {"teacher_logits": torch.from_numpy(teacher_outputs.logits.copy())} | {
         f"teacher_{name}": teacher_outputs.states[name] for name in sorted(model.teacher_states)
     }
@@ -113,13 +116,3 @@ def learn_from_teacher(
         callbacks=[FollowSchedule(model)],
     )
     return result, len(validation)
-
-
-def _check_tokens(outputs: TeacherOutputs, train: TokenizedExamples) -> None:
-    offsets = next(iter(outputs.states.values())).offsets
-    if (offsets[1:] - offsets[:-1]).tolist() != [len(ids) for ids in train.input_ids]:
-        raise ModelError(
-            "teacher and student cut the texts into different tokens, expected one shared "
-            "tokenizer for objectives that compare token by token; use soft_targets, logits, "
-            "patient, or hidden with positions 'first'"
-        )

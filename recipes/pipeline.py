@@ -16,6 +16,7 @@ from .schema import Recipe
 EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=2)
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),
+    "check-tokenizers": Stage("pocketbert.compress.tokenizer_check:check_tokenizers"),
     "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "transfer": Stage("pocketbert.compress.transfer:build_transfer_set"),
     "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
@@ -45,6 +46,7 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     splits = (recipe.data.train, recipe.data.validation, recipe.data.test)
     sources = [split for split in splits if not isinstance(split, float)]
     data = made.stage("data", *sources, config=recipe.data, task=recipe.task)
+    _check_tokenizers(made, recipe, data)
     teacher = made.stage(
         "teacher", recipe.teacher.model, config=recipe.teacher, seed=recipe.seed, data=data
     )
@@ -63,6 +65,24 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     )
     made.stage("report", evaluation=evaluation, recipe=asdict(recipe))
     return made.steps
+
+
+def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
+    """Add what finds out before training that a later stage cannot use a tokenizer."""
+    init = recipe.distill.student.init if recipe.distill else "teacher"
+    student = recipe.teacher.model if init in ("teacher", "fresh") else init
+    shared = student != recipe.teacher.model and _outputs_wanted(recipe).over_tokens
+    if shared or recipe.trim:
+        made.stage(
+            "check-tokenizers",
+            recipe.teacher.model,
+            student,
+            teacher=recipe.teacher.model,
+            student=student,
+            shared=shared,
+            trimmed=recipe.trim is not None,
+            data=data,
+        )
 
 
 def _compress(

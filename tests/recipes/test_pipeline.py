@@ -134,6 +134,18 @@ def test_trimming_stands_between_training_and_export(planned, here):
     assert alone["trim"].params["student"] == alone["teacher"].folder
 
 
+def test_tokenizers_are_checked_before_training_if_a_later_stage_needs_them_alike(planned, here):
+    assert "check-tokenizers" not in planned()  # the student has the teacher's own
+    (here / "small").mkdir()
+    other = ("distill.student.init=./small", "distill.objectives.hidden=null")
+    steps = planned(*other)  # pruning alone compares tokens
+    assert list(steps)[:3] == ["data", "check-tokenizers", "teacher"]
+    assert steps["check-tokenizers"].params["shared"]
+    assert not steps["check-tokenizers"].params["trimmed"]
+    assert "check-tokenizers" not in planned(*other, "prune.objectives.hidden=null")
+    assert planned("trim={}")["check-tokenizers"].params["trimmed"]
+
+
 def test_weights_do_not_reach_back_but_what_is_compared_does(planned):
     before = fingerprints(planned())
     weights = fingerprints(planned("distill.objectives.hidden.weight=0.1"))

@@ -1,0 +1,66 @@
+"""Stage: refuse tokenizers that a later stage could not use, before anything is trained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .batches import tokenize
+from .config import Source
+from .data import load_description, load_split
+from .errors import ModelError
+from .fetch import fetch_model
+from .folder import load_tokenizer
+from .vocabulary import check_trimmable
+
+
+def check_tokenizers(
+    *, teacher: Source, student: Source, shared: bool, trimmed: bool, data: Path, out: Path
+) -> dict[str, Any]:
+    """Open the tokenizers that a recipe names.
+
+    Args:
+        teacher: The checkpoint that the teacher is fine-tuned from.
+        student: The checkpoint whose tokenizer the student takes over.
+        shared: Objectives compare token by token, so both must cut the training texts alike.
+        trimmed: Tokens are removed from the student's later.
+        data: Folder of the data stage.
+        out: Stage folder; nothing is written.
+
+    Returns:
+        What was asked for.
+
+    Raises:
+        ModelError: Both tokenizers differ, or the student's cannot be trimmed.
+    """
+    students = load_tokenizer(fetch_model(student))
+    if trimmed:
+        check_trimmable(json.loads(students.backend_tokenizer.to_str()))
+    if shared:
+        max_length = load_description(data).max_length
+        train = load_split(data, "train")
+        teachers = load_tokenizer(fetch_model(teacher))
+        check_same_cuts(
+            *(
+                [len(ids) for ids in tokenize(train, tokenizer, max_length).input_ids]
+                for tokenizer in (teachers, students)
+            )
+        )
+    return {"shared": shared, "trimmed": trimmed}
+
+
+def check_same_cuts(teacher_lengths: list[int], student_lengths: list[int]) -> None:
+    """Refuse texts that teacher and student cut into different numbers of tokens.
+
+    Args:
+        teacher_lengths: Tokens of each text.
+        student_lengths: Tokens of the same texts.
+
+    Raises:
+        ModelError: They differ.
+    """
+    if teacher_lengths != student_lengths:
+        raise ModelError(
+            "teacher and student cut the texts into different tokens, expected one shared "
+            "tokenizer for objectives that compare token by token; use soft_targets, logits, "
+            "patient, or hidden with positions 'first'"
+        )

@@ -1,0 +1,60 @@
+"""Tokenizers that a later stage cannot use are refused before training."""
+
+import json
+import shutil
+
+import pytest
+
+from pocketbert.compress.errors import ModelError
+from pocketbert.compress.tokenizer_check import check_tokenizers
+
+
+def rewrite(folder, change):
+    path = folder / "tokenizer.json"
+    contents = json.loads(path.read_text())
+    change(contents["model"])
+    path.write_text(json.dumps(contents))
+
+
+@pytest.fixture
+def other(tiny_checkpoint, tmp_path):
+    return shutil.copytree(tiny_checkpoint, tmp_path / "other")
+
+
+def check(teacher, student, data, out, *, shared=False, trimmed=False):
+    return check_tokenizers(
+        teacher=str(teacher),
+        student=str(student),
+        shared=shared,
+        trimmed=trimmed,
+        data=data,
+        out=out,
+    )
+
+
+def test_the_same_tokenizer_in_two_folders_is_shared(tiny_checkpoint, other, tiny_data, tmp_path):
+    found = check(tiny_checkpoint, other, tiny_data, tmp_path, shared=True, trimmed=True)
+    assert found == {"shared": True, "trimmed": True}
+
+
+def test_texts_cut_differently_are_refused_where_tokens_are_compared(
+    tiny_checkpoint, other, tiny_data, tmp_path
+):
+    rewrite(other, lambda model: model["vocab"].pop("film"))
+    with pytest.raises(ModelError, match="cut the texts into different tokens"):
+        check(tiny_checkpoint, other, tiny_data, tmp_path, shared=True)
+    check(tiny_checkpoint, other, tiny_data, tmp_path, trimmed=True)  # trimming it is no problem
+
+
+def test_a_tokenizer_without_word_pieces_cannot_be_trimmed(
+    tiny_checkpoint, other, tiny_data, tmp_path
+):
+    words = {"vocab": {"[UNK]": 0, "film": 1}, "unk_token": "[UNK]", "type": "WordLevel"}
+
+    def make_whole_words(model):
+        model.clear()
+        model.update(words)
+
+    rewrite(other, make_whole_words)
+    with pytest.raises(ModelError, match="of type WordLevel, expected WordPiece"):
+        check(tiny_checkpoint, other, tiny_data, tmp_path, trimmed=True)
