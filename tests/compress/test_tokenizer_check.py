@@ -4,6 +4,9 @@ import json
 import shutil
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from pocketbert.compress.errors import ModelError
 from pocketbert.compress.tokenizer_check import check_tokenizers
@@ -49,12 +52,7 @@ def test_texts_cut_differently_are_refused_where_tokens_are_compared(
 def test_a_tokenizer_without_word_pieces_cannot_be_trimmed(
     tiny_checkpoint, other, tiny_data, tmp_path
 ):
-    words = {"vocab": {"[UNK]": 0, "film": 1}, "unk_token": "[UNK]", "type": "WordLevel"}
-
-    def make_whole_words(model):
-        model.clear()
-        model.update(words)
-
-    rewrite(other, make_whole_words)
+    words = Tokenizer(WordLevel({"[UNK]": 0, "film": 1}, unk_token="[UNK]"))
+    PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(other)
     with pytest.raises(ModelError, match="of type WordLevel, expected WordPiece"):
         check(tiny_checkpoint, other, tiny_data, tmp_path, trimmed=True)
