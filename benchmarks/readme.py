@@ -16,6 +16,7 @@ TITLES = {
     "teacher-onnx": "Teacher, ONNX Runtime FP32",
     "student-onnx": "Student, FP32",
     "pruned-onnx": "Student, pruned, FP32",
+    "trimmed-onnx": "Student, pruned and trimmed, FP32",
     "engine": "**Engine, INT8**",
 }
 SHOWN = {

@@ -340,8 +340,8 @@ PLANTED = {
         "seed: 3",
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of quickstart, "
-        "sentiment_base, sentiment_bilstm, sst2_hub or the path of a .yaml file; did you mean "
-        "'quickstart'?",
+        "sentiment_base, sentiment_bilstm, sentiment_extreme, sst2_hub or the path of a .yaml "
+        "file; did you mean 'quickstart'?",
     ),
 }
 
