@@ -1,0 +1,96 @@
+"""A tiny teacher, its outputs and a tiny student, which the tests of several stages share."""
+
+import pytest
+
+from pocketbert.compress.config import (
+    AttentionConfig,
+    DistillConfig,
+    EmbeddingsConfig,
+    HiddenConfig,
+    LabelsConfig,
+    LogitsConfig,
+    ObjectivesConfig,
+    PatientConfig,
+    RelationsConfig,
+    SoftTargetsConfig,
+    StudentConfig,
+    TeacherConfig,
+    TrainingConfig,
+    outputs_wanted,
+)
+from pocketbert.compress.distill import distill
+from pocketbert.compress.teacher import train_teacher
+from pocketbert.compress.teacher_outputs import compute_teacher_outputs
+
+TRAINING = TrainingConfig(epochs=4, learning_rate=3e-3, batch_size=16, precision="float32")
+OBJECTIVES = ObjectivesConfig(
+    soft_targets=SoftTargetsConfig(weight=1.0),
+    hidden=HiddenConfig(weight=0.5),
+    labels=LabelsConfig(weight=0.2),
+)
+EVERYTHING = ObjectivesConfig(
+    soft_targets=SoftTargetsConfig(weight=1.0),
+    logits=LogitsConfig(weight=(0.0, 0.1)),
+    hidden=HiddenConfig(weight=0.1),
+    patient=PatientConfig(weight=0.1),
+    embeddings=EmbeddingsConfig(weight=0.1),
+    attention=AttentionConfig(weight=0.1),
+    relations=RelationsConfig(weight=(0.2, 0.0), heads=2),
+    labels=LabelsConfig(weight=0.2),
+)
+WANTED = outputs_wanted([OBJECTIVES, EVERYTHING], student_layers=2)
+
+
+@pytest.fixture(scope="session")
+def training():
+    return TRAINING
+
+
+@pytest.fixture(scope="session")
+def objectives():
+    return OBJECTIVES
+
+
+@pytest.fixture(scope="session")
+def everything():
+    return EVERYTHING
+
+
+@pytest.fixture(scope="session")
+def wanted():
+    return WANTED
+
+
+@pytest.fixture(scope="session")
+def teacher(tiny_checkpoint, tiny_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("teacher")
+    config = TeacherConfig(model=str(tiny_checkpoint), training=TRAINING)
+    summary = train_teacher(config=config, seed=0, data=tiny_data, out=out)
+    return out, summary
+
+
+@pytest.fixture(scope="session")
+def outputs(teacher, tiny_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("outputs")
+    compute_teacher_outputs(
+        data=tiny_data, examples=tiny_data, teacher=teacher[0], wanted=WANTED, out=out
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def student(teacher, outputs, tiny_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("distill")
+    config = DistillConfig(
+        student=StudentConfig(layers=2), objectives=OBJECTIVES, training=TRAINING
+    )
+    summary = distill(
+        config=config,
+        seed=0,
+        data=tiny_data,
+        examples=tiny_data,
+        teacher=teacher[0],
+        teacher_outputs=outputs,
+        out=out,
+    )
+    return out, summary

@@ -1,0 +1,66 @@
+"""The training loop itself, and the teacher, which is nothing else."""
+
+import pytest
+import torch
+
+from pocketbert.compress.batches import tokenize
+from pocketbert.compress.data import load_split
+from pocketbert.compress.errors import ModelError
+from pocketbert.compress.folder import (
+    load_tokenizer,
+)
+
+
+def test_teacher_learns_and_cleans_up(teacher):
+    out, summary = teacher
+    assert summary["validation_accuracy"] > 0.9
+    assert summary["validation_interval"][0] < summary["validation_accuracy"]
+    assert [path.name for path in out.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(("asked", "share"), [(None, 0.1), (0.0, 0.0), (0.3, 0.3)])
+def test_dropout_is_the_models_own_unless_asked(
+    asked, share, tiny_checkpoint, tiny_data, tmp_path, training
+):
+    from dataclasses import replace
+
+    from pocketbert.compress.folder import load_checkpoint
+    from pocketbert.compress.training import fit
+
+    model = load_checkpoint(tiny_checkpoint, ("bad", "good"))
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    examples = tokenize(load_split(tiny_data, "validation"), tokenizer, 32)
+    fit(
+        model, examples, examples, tokenizer, replace(training, epochs=1, dropout=asked), seed=0,
+        folder=tmp_path, title="Fit",
+    )  # fmt: skip
+    dropouts = [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)]
+    assert len(dropouts) > 8
+    assert set(dropouts) == {share}
+
+
+def test_broken_weights_are_not_kept_as_a_checkpoint(
+    tiny_checkpoint, tiny_data, tmp_path, training
+):
+    """A step that ends in numbers that are not finite is found out before it is saved."""
+    from transformers import TrainerCallback
+
+    from pocketbert.compress.batches import tokenize
+    from pocketbert.compress.folder import load_checkpoint
+    from pocketbert.compress.training import fit
+
+    model = load_checkpoint(tiny_checkpoint, ("bad", "good"))
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    examples = tokenize(load_split(tiny_data, "train"), tokenizer, 32)
+
+    class Break(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == state.eval_steps:
+                model.classifier.weight.data.fill_(float("nan"))
+
+    with pytest.raises(ModelError, match=r"the loss became nan at step \d+"):
+        fit(
+            model, examples, examples, tokenizer, training, seed=0, folder=tmp_path / "out",
+            title="Break", callbacks=[Break()],
+        )  # fmt: skip
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
