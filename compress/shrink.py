@@ -1,4 +1,4 @@
-"""Removing heads and neurons step by step, towards fractions or towards a latency."""
+"""Removing layers, then heads and neurons step by step, towards fractions or a latency."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from .errors import ModelError
 from .importance import fisher_importance, keep_best_blocks
 from .latency_budget import check_speedup, keep_within_budget
 from .latency_table import load_latency_table
+from .layer_drop import drop_layers
 from .progress import progress
 from .reconstruction import reconstruct
 from .surgery import BertClassifier, bert_layers, keep_heads, keep_neurons, widths_of
@@ -27,7 +28,7 @@ def shrink(
     config: PruneConfig,
     latency_table: Path | None,
 ) -> None:
-    """Remove heads and neurons in place, in steps that each take the same share of what is left.
+    """Remove layers, heads and neurons in place, in steps that take the same share of what is left.
 
     Importance is measured anew before each step, because units that stay take over from those that
     went: to half the size a single step may collapse where 16 do not (Yang et al. 2022).
@@ -42,6 +43,9 @@ def shrink(
     Raises:
         ModelError: The model is not BERT-shaped or cannot give that much.
     """
+    drop_layers(model, batches, config.layers)
+    if config.speedup is None and config.heads + config.neurons == 0:
+        return
     layers = bert_layers(model)
     if config.speedup is None:
         choose = _by_fractions(model, config)

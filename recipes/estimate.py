@@ -139,13 +139,14 @@ def student_shape(start: Shape, student: StudentConfig) -> Shape:
 
 
 def pruned_shape(shape: Shape, prune: PruneConfig) -> Shape:
-    """Remove heads and blocks of neurons; every layer keeps at least one of each."""
-    blocks = round((1 - prune.neurons) * shape.neurons / prune.neuron_multiple)
-    return replace(
-        shape,
-        heads=max(shape.layers, round((1 - prune.heads) * shape.heads)),
-        neurons=prune.neuron_multiple * max(shape.layers, blocks),
-    )
+    """Remove layers, then heads and blocks of neurons; a layer keeps at least one of each."""
+    layers = max(1, shape.layers - prune.layers)
+    heads, neurons = (n // shape.layers * layers for n in (shape.heads, shape.neurons))
+    if prune.heads + prune.neurons > 0:
+        blocks = round((1 - prune.neurons) * neurons / prune.neuron_multiple)
+        heads = max(layers, round((1 - prune.heads) * heads))
+        neurons = prune.neuron_multiple * max(layers, blocks)
+    return replace(shape, layers=layers, heads=heads, neurons=neurons)
 
 
 def size_of(shape: Shape, length: int) -> Size:

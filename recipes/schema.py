@@ -93,6 +93,12 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             "prune is a section, expected none (null) with distill.student.bilstm, which has no "
             "heads and no feed-forward neurons"
         )
+    depth = recipe.distill.student.depth if recipe.distill else None
+    if recipe.prune and depth is not None and 0 < depth <= recipe.prune.layers:
+        yield (
+            f"prune.layers is {recipe.prune.layers}, expected fewer because distill.student has "
+            f"{depth} layers"
+        )
     if recipe.distill is not None:
         yield from _layer_map_problems(recipe, recipe.distill.student.depth)
 

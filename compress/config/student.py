@@ -6,7 +6,7 @@ from typing import Literal
 
 from .checks import STRICT, check, check_fraction, check_positive
 from .data import UnlabelledConfig
-from .objectives import ObjectivesConfig
+from .objectives import EMBEDDINGS, ObjectivesConfig
 from .sources import Source
 from .training import TrainingConfig
 
@@ -108,6 +108,7 @@ class PruneConfig:
     """What of the student is removed for good, and how it recovers.
 
     Attributes:
+        layers: Whole layers to remove, before heads and neurons.
         heads: Fraction of attention heads to remove.
         neurons: Fraction of feed-forward neurons to remove.
         speedup: Instead of fractions, how many times faster the encoder is to be by the latency
@@ -123,6 +124,7 @@ class PruneConfig:
     """
 
     __pydantic_config__ = STRICT
+    layers: int = 0
     heads: float = 0.0
     neurons: float = 0.0
     speedup: float | None = None
@@ -135,13 +137,16 @@ class PruneConfig:
     training: TrainingConfig | None = None
 
     def __post_init__(self) -> None:
+        check(
+            self.layers >= 0, f"layers is {self.layers}, expected how many layers to remove, from 0"
+        )
         check_fraction("heads", self.heads)
         check_fraction("neurons", self.neurons)
         if self.speedup is None:
             check(
-                self.heads + self.neurons > 0,
-                "speedup is empty and heads and neurons are 0, expected one of them above 0 (or "
-                "leave out the prune section)",
+                self.layers + self.heads + self.neurons > 0,
+                "speedup is empty and layers, heads and neurons are 0, expected one of them above "
+                "0 (or leave out the prune section)",
             )
             check(
                 self.latency_table is None,
@@ -154,10 +159,10 @@ class PruneConfig:
                 f"speedup is {self.speedup:g}, expected a number above 1 (2.0 is twice as fast)",
             )
             check(
-                self.heads + self.neurons == 0,
-                f"speedup is {self.speedup:g} beside heads {self.heads:g} and neurons "
-                f"{self.neurons:g}, expected either a speedup or fractions; set heads and neurons "
-                "to 0",
+                self.layers + self.heads + self.neurons == 0,
+                f"speedup is {self.speedup:g} beside layers {self.layers}, heads {self.heads:g} "
+                f"and neurons {self.neurons:g}, expected either a speedup or what to remove; set "
+                "the others to 0",
             )
         check_positive("neuron_multiple", self.neuron_multiple)
         check_positive("steps", self.steps)
@@ -167,6 +172,14 @@ class PruneConfig:
                 getattr(self, missing) is not None or getattr(self, given) is None,
                 f"{missing} is empty but {given} is given, expected both, or neither (null) to "
                 "leave the pruned student as it is",
+            )
+        chosen = self.objectives.chosen if self.objectives else {}
+        for name, config in chosen.items() if self.layers else ():
+            layers = {layers for _, layers in config.teacher_states}
+            check(
+                layers <= {"last", (EMBEDDINGS,)},
+                f"layers is {self.layers} beside objectives.{name}, which pairs layers before it "
+                "is known which stay, expected 0, or layers 'last' in that objective",
             )
 
 

@@ -73,6 +73,8 @@ def test_pruned_model_reloads_with_one_call_and_gives_the_same_logits(
     [
         ({"heads": 0.5, "neurons": 0.5}, "none", 1),
         ({"heads": 0.5, "neurons": 0.5}, "least_squares", 3),
+        ({"layers": 1}, "none", 1),
+        ({"layers": 1, "heads": 0.5, "neurons": 0.5}, "least_squares", 2),
         ({"speedup": 3.0}, "none", 3),
         ({"speedup": 8.0}, "least_squares", 1),
     ],
@@ -107,8 +109,10 @@ def test_training_free_pruning_needs_no_teacher_and_reloads_exports_and_quantize
         full = [{"heads": 4, "neurons": 64}] * 2
         assert TABLE.encoder_ms(summary["widths"]) <= TABLE.encoder_ms(full) / config.speedup
     else:
-        assert sum(width["heads"] for width in summary["widths"]) == 4
-        assert sum(width["neurons"] for width in summary["widths"]) == 64
+        layers = 2 - config.layers
+        assert len(summary["widths"]) == layers
+        assert sum(w["heads"] for w in summary["widths"]) == layers * 4 * (1 - config.heads)
+        assert sum(w["neurons"] for w in summary["widths"]) == layers * 64 * (1 - config.neurons)
     validation = load_split(tiny_data, "validation")
     tokenizer = load_tokenizer(tmp_path / "pruned/model")
     examples = tokenize(validation, tokenizer, max_length=32)

@@ -57,15 +57,19 @@ def test_macs_are_those_that_torch_counts():
     assert size.macs == counter.get_total_flops() // 2
 
 
-def test_pruning_is_what_the_stage_does(tiny_checkpoint):
+@pytest.mark.parametrize("dropped", [0, 1])
+def test_pruning_is_what_the_stage_does(tiny_checkpoint, dropped):
     import torch
     from transformers import AutoModelForSequenceClassification
 
     from pocketbert.compress.importance import keep_best_blocks
-    from pocketbert.compress.surgery import bert_layers, keep_heads, keep_neurons
+    from pocketbert.compress.surgery import bert_layers, keep_heads, keep_layers, keep_neurons
 
     model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint)
+    left = 4 - dropped
+    keep_layers(model, tuple(range(left)))
     prune = PruneConfig(
+        layers=dropped,
         heads=0.25,
         neurons=0.6,
         neuron_multiple=8,
@@ -73,8 +77,9 @@ def test_pruning_is_what_the_stage_does(tiny_checkpoint):
         training=TrainingConfig(epochs=1, learning_rate=1e-4),
     )
     torch.manual_seed(0)
-    heads = keep_best_blocks([torch.rand(4) for _ in range(4)], (1 - prune.heads) * 16, 1)
-    neurons = keep_best_blocks([torch.rand(64) for _ in range(4)], (1 - prune.neurons) * 256, 8)
+    ratings = [(torch.rand(4), torch.rand(64)) for _ in range(left)]
+    heads = keep_best_blocks([r[0] for r in ratings], (1 - prune.heads) * 4 * left, 1)
+    neurons = keep_best_blocks([r[1] for r in ratings], (1 - prune.neurons) * 64 * left, 8)
     for layer, kept_heads, kept_neurons in zip(bert_layers(model), heads, neurons, strict=True):
         keep_heads(layer, kept_heads)
         keep_neurons(layer, kept_neurons)

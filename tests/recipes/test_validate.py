@@ -124,8 +124,8 @@ PLANTED = {
     "speedup beside fractions": (
         "  neurons: 0.5",
         "  speedup: 2.0",
-        "small.yaml:30: prune.speedup is 2 beside heads 0.25 and neurons 0, expected either a "
-        "speedup or fractions; set heads and neurons to 0",
+        "small.yaml:30: prune.speedup is 2 beside layers 0, heads 0.25 and neurons 0, expected "
+        "either a speedup or what to remove; set the others to 0",
     ),
     "speedup that slows down": (
         "  heads: 0.25\n  neurons: 0.5",
@@ -135,8 +135,19 @@ PLANTED = {
     "nothing to prune": (
         "  heads: 0.25\n  neurons: 0.5",
         "  steps: 2",
-        "small.yaml:28: prune.speedup is empty and heads and neurons are 0, expected one of them "
-        "above 0 (or leave out the prune section)",
+        "small.yaml:28: prune.speedup is empty and layers, heads and neurons are 0, expected one "
+        "of them above 0 (or leave out the prune section)",
+    ),
+    "a negative number of layers": (
+        "  neurons: 0.5",
+        "  layers: -1",
+        "small.yaml:30: prune.layers is -1, expected how many layers to remove, from 0",
+    ),
+    "layers that are paired before it is known which stay": (
+        "  neurons: 0.5\n  objectives:\n    labels: {weight: 1.0}",
+        "  layers: 1\n  objectives:\n    hidden: {weight: 1.0}",
+        "small.yaml:30: prune.layers is 1 beside objectives.hidden, which pairs layers before it "
+        "is known which stay, expected 0, or layers 'last' in that objective",
     ),
     "no steps": (
         "  neurons: 0.5",
