@@ -1,10 +1,11 @@
 """Stage: train a student on what the teacher said."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
 from .batches import tokenize
 from .config import DistillConfig, ObjectivesConfig, TrainingConfig
@@ -83,6 +84,7 @@ def learn_from_teacher(
     teacher_outputs: TeacherOutputs,
     out: Path,
     title: str,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> tuple[FitResult, int]:
     """Train a student in place; return what was done and the size of the validation split.
 
@@ -113,6 +115,6 @@ def learn_from_teacher(
         seed=seed,
         folder=out / "checkpoints",
         title=title,
-        callbacks=[FollowSchedule(model)],
+        callbacks=[FollowSchedule(model), *callbacks],
     )
     return result, len(validation)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from .batches import Collate, tokenize
 from .config import PruneConfig
@@ -16,7 +16,7 @@ from .shrink import shrink
 from .summary import summarize
 from .surgery import widths_of
 from .teacher_outputs import load_teacher_outputs
-from .training import FitResult, accuracy_of, forget_checkpoints
+from .training import forget_checkpoints, untrained
 
 BATCH_SIZE = 32
 
@@ -73,7 +73,7 @@ def prune(
             title="Recover",
         )
     else:
-        result, validation_size = _as_it_is(model, tokenizer, data)
+        result, validation_size = untrained(model, tokenizer, data)
     save_model(
         model,
         tokenizer,
@@ -98,13 +98,3 @@ def _sample(
         collate([everything[row] for row in rows[start : start + BATCH_SIZE]])
         for start in range(0, len(rows), BATCH_SIZE)
     ]
-
-
-def _as_it_is(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, data: Path
-) -> tuple[FitResult, int]:
-    """Score a model that is not trained, in the words of a training."""
-    max_length = load_description(data).max_length
-    validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
-    accuracy = accuracy_of(model, validation, tokenizer)
-    return FitResult(0, 0.0, accuracy, "float32"), len(validation)

@@ -25,8 +25,9 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from .batches import Collate, LengthGrouped, TokenizedExamples, batches_by_length
+from .batches import Collate, LengthGrouped, TokenizedExamples, batches_by_length, tokenize
 from .config import TrainingConfig
+from .data import load_description, load_split
 from .errors import ModelError
 from .precision import choose_precision
 from .progress import Progress, progress
@@ -117,7 +118,8 @@ def fit(
             eval_dataset=validation,
             data_collator=collate,
             compute_metrics=_metrics,
-            callbacks=[EarlyStoppingCallback(config.patience), _ShowProgress(bar), *callbacks],
+            # The given ones first: they may have a say in which evaluation was the best.
+            callbacks=[*callbacks, EarlyStoppingCallback(config.patience), _ShowProgress(bar)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -184,6 +186,20 @@ def accuracy_of(
         labels = batch.pop("labels")
         hits += int((model(**batch).logits.argmax(-1) == labels).sum())
     return hits / len(examples)
+
+
+def untrained(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, data: Path
+) -> tuple[FitResult, int]:
+    """Score a model that is not trained, in the words of a training.
+
+    Returns:
+        What was done, which is nothing, and the size of the validation split.
+    """
+    max_length = load_description(data).max_length
+    validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
+    accuracy = accuracy_of(model, validation, tokenizer)
+    return FitResult(0, 0.0, accuracy, "float32"), len(validation)
 
 
 class _LengthGroupedTrainer(Trainer):

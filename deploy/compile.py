@@ -23,6 +23,7 @@ from .int8_edits import fuse_integer_matmuls, fuse_lstms, narrow_weights, shift_
 from .runners.ort import DISABLED_OPTIMIZERS, OrtRunner
 from .selftest import selftest
 from .tokenizer import Tokenizer
+from .weight_zeros import describe_zeros
 
 INTEGER_MATMULS = (
     "MatMulIntegerToFloat",
@@ -62,8 +63,8 @@ def compile_bundle(
 
     Returns:
         `isa`, `precision`, `int8_matmuls` and `float_weight_matmuls` of the graph that really
-        runs, `edits`, `bytes` of the model, `bundle_bytes` of all files, and how far the golden
-        logits are from the float model's.
+        runs, `edits`, `bytes` of the model, zeros among its weights, `bundle_bytes` of all files,
+        and how far the golden logits are from the float model's.
     """
     isa = _isa(config, quantized is not None)
     precision: Precision = "float32" if quantized is None else "int8"
@@ -107,6 +108,7 @@ def compile_bundle(
         "edits": edits,
         **measured,
         "bytes": target.bytes,
+        **describe_zeros(out / "bundle" / target.path),
         "bundle_bytes": sum(f.stat().st_size for f in (out / "bundle").rglob("*") if f.is_file()),
     }
 

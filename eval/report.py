@@ -105,6 +105,7 @@ def _render(
         recipe_name=recipe["name"],
         recipe_text=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
         headline=wording.headline(results),
+        zeros=wording.what_zeros_buy(stages),
         figure=plot.accuracy_against_latency(results) if "html" in template else "",
         lengths=plot.length_histogram(results.lengths) if "html" in template else "",
     )

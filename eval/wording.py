@@ -1,5 +1,8 @@
 """Measured values in words and figures: nothing is said that its interval does not carry."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from .intervals import Interval
 from .results import ArtifactResult, Comparison, Results
 
@@ -54,6 +57,22 @@ def verdict(comparison: Comparison) -> str:
     if comparison.difference.holds(0):
         return "no measurable difference"
     return "more accurate" if comparison.difference.value > 0 else "less accurate"
+
+
+def what_zeros_buy(stages: Sequence[dict[str, Any]]) -> str | None:
+    """What zeros among the weights are worth; None for a run without the sparsify stage."""
+    summaries = {stage["name"]: stage["summary"] for stage in stages}
+    if "sparsify" not in summaries:
+        return None
+    engine = summaries["compile"]
+    return (
+        f"{percent(engine['zero_weights'])} of the weights in the engine's matrix products are "
+        f"zero, and {engine['two_of_four_matmuls']} of these products have the 2:4 pattern. On a "
+        "CPU that saves no time, because ONNX Runtime's kernels multiply by zeros too, and no "
+        f"bytes in the engine's file ({size(engine['bytes'])}); compressed for transfer (deflate) "
+        f"it takes {size(engine['deflated_bytes'])}. NVIDIA's sparse tensor cores (Ampere and "
+        "later) skip zeros of the 2:4 pattern and of no other; that is not measured here."
+    )
 
 
 def headline(results: Results) -> list[str]:

@@ -4,7 +4,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pocketbert.compress.config import OutputsWanted, Source, outputs_wanted
+from pocketbert.compress.config import (
+    DistillConfig,
+    OutputsWanted,
+    PruneConfig,
+    Source,
+    SparsifyConfig,
+    outputs_wanted,
+)
 from pocketbert.compress.fetch import source_fingerprint
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
@@ -23,13 +30,15 @@ STAGES = {
     "distill": Stage("pocketbert.compress.distill:distill"),
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
+    "sparsify": Stage("pocketbert.compress.sparsify:sparsify"),
     "trim": Stage("pocketbert.compress.vocabulary:trim"),
     "export-teacher": EXPORT,
     "export-student": EXPORT,
     "export-pruned": EXPORT,
+    "export-sparse": EXPORT,
     "export-trimmed": EXPORT,
     "quantize": Stage("pocketbert.deploy.quantize:quantize", version=2),
-    "compile": Stage("pocketbert.deploy.compile:compile_bundle", version=2),
+    "compile": Stage("pocketbert.deploy.compile:compile_bundle", version=3),
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
     "report": Stage("pocketbert.eval.report:write_report"),
 }
@@ -95,7 +104,7 @@ def _compress(
         examples = made.stage(
             "transfer", *tables, config=recipe.transfer, seed=recipe.seed, data=data
         )
-    if recipe.distill or (recipe.prune and recipe.prune.training):
+    if any(section and section.training for section in _learning_sections(recipe)):
         outputs = made.stage(
             "teacher-outputs",
             data=data,
@@ -131,6 +140,17 @@ def _compress(
             latency_table=table,
         )
         exported = made.export("pruned", "Pruned, FP32", data, model)
+    if recipe.sparsify:
+        model = made.stage(
+            "sparsify",
+            config=recipe.sparsify,
+            seed=recipe.seed,
+            data=data,
+            examples=examples,
+            student=model,
+            teacher_outputs=outputs,
+        )
+        exported = made.export("sparse", "Sparse, FP32", data, model)
     if recipe.trim:
         tables = [table.source for table in recipe.trim.texts]
         model = made.stage(
@@ -206,10 +226,16 @@ class _Plan:
 
 
 def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
-    sections = [section for section in (recipe.distill, recipe.prune) if section]
+    sections = [section for section in _learning_sections(recipe) if section]
     objectives = [section.objectives for section in sections if section.objectives]
     depth = recipe.distill.student.depth if recipe.distill else None
     return outputs_wanted(objectives, depth)
+
+
+def _learning_sections(
+    recipe: Recipe,
+) -> tuple[DistillConfig | PruneConfig | SparsifyConfig | None, ...]:
+    return recipe.distill, recipe.prune, recipe.sparsify
 
 
 def _for_this_machine(config: CompileConfig) -> CompileConfig:

@@ -9,6 +9,7 @@ from pocketbert.compress.config import (
     DataConfig,
     DistillConfig,
     PruneConfig,
+    SparsifyConfig,
     TaskConfig,
     TeacherConfig,
     TransferConfig,
@@ -35,6 +36,7 @@ class Recipe:
         transfer: Texts that only the teacher labels.
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
+        sparsify: Single weights of it that become zero.
         trim: The tokens that stay in the vocabulary.
         quantize: INT8.
         compile: What the engine is built for.
@@ -51,6 +53,7 @@ class Recipe:
     transfer: TransferConfig | None = None
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
+    sparsify: SparsifyConfig | None = None
     trim: TrimConfig | None = None
     quantize: QuantizeConfig | None = None
     compile: CompileConfig
@@ -82,16 +85,24 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
-    recovers = recipe.prune is not None and recipe.prune.training is not None
-    if recipe.transfer is not None and recipe.distill is None and not recovers:
+    later = {"prune": recipe.prune, "sparsify": recipe.sparsify}
+    learns = recipe.distill or any(section and section.training for section in later.values())
+    if recipe.transfer is not None and not learns:
         yield (
-            "transfer is a section, expected none without distill or prune.training, which learn "
-            "from it"
+            "transfer is a section, expected none without distill, prune.training or "
+            "sparsify.training, which learn from it"
         )
-    if recipe.prune and recipe.distill and recipe.distill.student.bilstm:
+    if recipe.distill and recipe.distill.student.bilstm:
+        for name in (name for name, section in later.items() if section):
+            yield (
+                f"{name} is a section, expected none (null) with distill.student.bilstm, which "
+                "has no heads and no feed-forward neurons"
+            )
+    in_fours = recipe.sparsify is not None and recipe.sparsify.pattern == "2:4"
+    if in_fours and recipe.prune and recipe.prune.neuron_multiple % 4:
         yield (
-            "prune is a section, expected none (null) with distill.student.bilstm, which has no "
-            "heads and no feed-forward neurons"
+            f"prune.neuron_multiple is {recipe.prune.neuron_multiple}, expected a multiple of 4 "
+            "because sparsify.pattern is 2:4"
         )
     depth = recipe.distill.student.depth if recipe.distill else None
     if recipe.prune and depth is not None and 0 < depth <= recipe.prune.layers:
@@ -104,7 +115,8 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
 
 
 def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
-    for name, section in (("distill", recipe.distill), ("prune", recipe.prune)):
+    sections = {"distill": recipe.distill, "prune": recipe.prune, "sparsify": recipe.sparsify}
+    for name, section in sections.items():
         if section is None or section.objectives is None:
             continue
         for objective, config in section.objectives.chosen.items():

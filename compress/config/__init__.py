@@ -31,6 +31,7 @@ from .objectives import (
     outputs_wanted,
 )
 from .sources import PypiFile, PypiSource, Source
+from .sparsity import SparsifyConfig
 from .student import BilstmConfig, DistillConfig, PruneConfig, StudentConfig, TrimConfig
 from .training import TeacherConfig, TrainingConfig
 
@@ -60,6 +61,7 @@ __all__ = [
     "SoftTargetsConfig",
     "Source",
     "SpansConfig",
+    "SparsifyConfig",
     "StateKind",
     "StudentConfig",
     "TaskConfig",

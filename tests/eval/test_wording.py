@@ -25,6 +25,20 @@ def test_a_difference_is_claimed_only_if_its_interval_excludes_none(comparison, 
     assert wording.verdict(replace(comparison, difference=interval)) == words
 
 
+def test_what_zeros_buy_is_said_of_a_sparse_run_only():
+    compiled = {
+        "zero_weights": 0.4961,
+        "two_of_four_matmuls": 12,
+        "bytes": 15_100_000,
+        "deflated_bytes": 9_000_000,
+    }
+    stages = [{"name": "compile", "summary": compiled}]
+    assert wording.what_zeros_buy(stages) is None
+    said = wording.what_zeros_buy([*stages, {"name": "sparsify", "summary": {}}])
+    for part in ("49.6% of the weights", "12 of these products", "15.1 MB", "9.00 MB"):
+        assert part in said
+
+
 def test_headline_says_when_nothing_can_be_told(evaluation):
     results = read_results(evaluation)
     engine = results.of("engine-int8")

@@ -32,7 +32,8 @@ BY_LATENCY = ("prune.heads=0", "prune.neurons=0", "prune.speedup=2.0")
 
 
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
-    full = planned(*BY_LATENCY, "transfer={augment: {mixed: {variants: 1}}}", "trim={}")
+    sparsify = "sparsify={pattern: '2:4'}"
+    full = planned(*BY_LATENCY, "transfer={augment: {mixed: {variants: 1}}}", sparsify, "trim={}")
     assert sorted(full, key=list(STAGES).index) == list(STAGES)
 
 
@@ -121,6 +122,17 @@ def test_a_bilstm_goes_the_way_of_any_student(planned):
     assert steps["compile"].params["exported"] == steps["export-student"].folder
 
 
+def test_weights_become_zero_after_pruning_and_may_ask_the_teacher(planned):
+    steps = planned("sparsify={pattern: '2:4'}")
+    assert steps["sparsify"].params["student"] == steps["prune"].folder
+    assert steps["quantize"].params["exported"] == steps["export-sparse"].folder
+    alone = ["distill=null", "prune=null"]
+    assert "teacher-outputs" not in planned(*alone, "sparsify={pattern: '2:4'}")
+    learning = "{objectives: {logits: {weight: 1}}, training: {epochs: 1, learning_rate: 1e-4}}"
+    steps = planned(*alone, "sparsify={pattern: '2:4'}", f"sparsify={learning}")
+    assert steps["sparsify"].params["teacher_outputs"] == steps["teacher-outputs"].folder
+
+
 def test_trimming_stands_between_training_and_export(planned, here):
     (here / "more.txt").write_text("a line\n")
     steps = planned("trim={texts: [{source: more.txt, format: text}]}")
@@ -138,11 +150,13 @@ def test_tokenizers_are_checked_before_training_if_a_later_stage_needs_them_alik
     assert "check-tokenizers" not in planned()  # the student has the teacher's own
     (here / "small").mkdir()
     other = ("distill.student.init=./small", "distill.objectives.hidden=null")
-    steps = planned(*other)  # pruning alone compares tokens
+    assert "check-tokenizers" not in planned(*other)
+    steps = planned(
+        *other, "prune.objectives={hidden: {weight: 1}}"
+    )  # pruning alone compares tokens
     assert list(steps)[:3] == ["data", "check-tokenizers", "teacher"]
     assert steps["check-tokenizers"].params["shared"]
     assert not steps["check-tokenizers"].params["trimmed"]
-    assert "check-tokenizers" not in planned(*other, "prune.objectives.hidden=null")
     assert planned("trim={}")["check-tokenizers"].params["trimmed"]
 
 

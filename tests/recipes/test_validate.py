@@ -15,7 +15,8 @@ from .conftest import RECIPE
 
 SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
 TOP = (
-    "name, about, seed, task, data, teacher, transfer, distill, prune, trim, quantize, compile, "
+    "name, about, seed, task, data, teacher, transfer, distill, prune, sparsify, trim, quantize, "
+    "compile, "
     "evaluate"
 )
 
@@ -137,6 +138,42 @@ PLANTED = {
         "  steps: 2",
         "small.yaml:28: prune.speedup is empty and layers, heads and neurons are 0, expected one "
         "of them above 0 (or leave out the prune section)",
+    ),
+    "percent for a sparsity": (
+        "quantize:\n",
+        "sparsify: {pattern: unstructured, sparsity: 50}\nquantize:\n",
+        "small.yaml:36: sparsify.sparsity is 50, expected a fraction from 0 up to, not including, "
+        "1; did you mean 0.5?",
+    ),
+    "a sparsity beside the pattern that has one": (
+        "quantize:\n",
+        "sparsify: {pattern: '2:4', sparsity: 0.5}\nquantize:\n",
+        "small.yaml:36: sparsify.sparsity is 0.5, expected none (null) beside pattern 2:4, which "
+        "takes two of every four",
+    ),
+    "no sparsity": (
+        "quantize:\n",
+        "sparsify: {pattern: unstructured}\nquantize:\n",
+        "small.yaml:36: sparsify.sparsity is missing, expected a fraction of weights beside "
+        "pattern unstructured",
+    ),
+    "movement without training": (
+        "quantize:\n",
+        "sparsify: {pattern: unstructured, sparsity: 0.5, scores: movement}\nquantize:\n",
+        "small.yaml:36: sparsify.scores is 'movement' without training, expected 'magnitude', or "
+        "a training in which weights move",
+    ),
+    "movement for the pattern": (
+        "quantize:\n",
+        "sparsify: {pattern: '2:4', scores: movement}\nquantize:\n",
+        "small.yaml:36: sparsify.scores is 'movement', expected 'magnitude' beside pattern 2:4, "
+        "whose masks are needed before anything has moved",
+    ),
+    "a sparse training without objectives": (
+        "quantize:\n",
+        "sparsify: {pattern: '2:4', training: {epochs: 1, learning_rate: 1e-4}}\nquantize:\n",
+        "small.yaml:36: sparsify.objectives is empty but training is given, expected both, or "
+        "neither (null) to take the weights away at once",
     ),
     "a negative number of layers": (
         "  neurons: 0.5",
@@ -401,6 +438,14 @@ def test_says_what_an_lstm_cannot_have(mistake, write):
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(("    layers: 3", student)), overrides)
     assert caught.value.problems == [message]
+
+
+def test_widths_that_do_not_fall_into_fours_are_refused(write):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(), ["prune.neuron_multiple=2", "sparsify={pattern: '2:4'}"])
+    assert str(caught.value).endswith(
+        "prune.neuron_multiple is 2, expected a multiple of 4 because sparsify.pattern is 2:4"
+    )
 
 
 def test_at_least_25_mistakes_are_planted():
