@@ -2,12 +2,12 @@
 
     python benchmarks/kill.py
 
-Uses the tiny recipe of the tests, with texts to transfer and a vocabulary to trim. For each stage
-the run is started and killed as soon as the stage has begun and written something; the next start
-goes on. A training killed so early has no checkpoint yet; that one resumes in its midst is shown by
-the test suite. At the very end every file of the stages must have the bytes that an undisturbed run
-wrote. What is measured (evaluate, report) differs from run to run by nature, so of these only the
-accuracies are compared.
+Uses the tiny recipe of the tests, with texts to transfer, weights to make zero and a vocabulary to
+trim. For each stage the run is started and killed as soon as the stage has begun and written
+something; the next start goes on. A training killed so early has no checkpoint yet; that one
+resumes in its midst is shown by the test suite. At the very end every file of the stages must have
+the bytes that an undisturbed run wrote. What is measured (evaluate, report) differs from run to run
+by nature, so of these only the accuracies are compared.
 """
 
 import hashlib
@@ -68,6 +68,7 @@ def make_tiny_recipe(folder: Path) -> Path:
         "def test_make(recipe, tiny_checkpoint, tiny_data):\n"
         f"    target = {str(folder)!r}\n"
         "    text = recipe.read_text() + 'trim: {}\\n'\n"
+        "    text += 'sparsify: {pattern: unstructured, sparsity: 0.5}\\n'\n"
         "    text += 'transfer: {augment: {mixed: {variants: 1}}}\\n'\n"
         "    for source in (tiny_checkpoint, tiny_data):\n"
         "        shutil.copytree(source, f'{target}/{source.name}')\n"
