@@ -85,15 +85,16 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
-    later = {"prune": recipe.prune, "sparsify": recipe.sparsify}
-    learns = recipe.distill or any(section and section.training for section in later.values())
+    sections = {"prune": recipe.prune, "sparsify": recipe.sparsify}
+    later = {name: section for name, section in sections.items() if section}
+    learns = recipe.distill or any(section.training for section in later.values())
     if recipe.transfer is not None and not learns:
         yield (
             "transfer is a section, expected none without distill, prune.training or "
             "sparsify.training, which learn from it"
         )
     if recipe.distill and recipe.distill.student.bilstm:
-        for name in (name for name, section in later.items() if section):
+        for name in later:
             yield (
                 f"{name} is a section, expected none (null) with distill.student.bilstm, which "
                 "has no heads and no feed-forward neurons"
@@ -112,6 +113,8 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         )
     if recipe.distill is not None:
         yield from _layer_map_problems(recipe, recipe.distill.student.depth)
+    if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
+        yield from _lost_head_problems(later)
 
 
 def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
@@ -127,4 +130,14 @@ def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
                     f"{name}.objectives.{objective}.layers is {list(layers)}, expected {expected} "
                     f"teacher layers because distill.student has {depth} layers"
                     f"{' and patient leaves out the last' if objective == 'patient' else ''}"
+                )
+
+
+def _lost_head_problems(sections: dict[str, PruneConfig | SparsifyConfig]) -> Iterator[str]:
+    for name, section in sections.items():
+        for objective in ("attention", "relations"):
+            if section.objectives and objective in section.objectives.chosen:
+                yield (
+                    f"{name}.objectives.{objective} is a section, expected none (null) where heads "
+                    "are pruned, because how many each layer keeps is not known before; use hidden"
                 )

@@ -164,7 +164,7 @@ def test_weights_do_not_reach_back_but_what_is_compared_does(planned):
     before = fingerprints(planned())
     weights = fingerprints(planned("distill.objectives.hidden.weight=0.1"))
     assert "teacher-outputs" not in changed(before, weights)
-    relations = planned("prune.objectives.relations={weight: 1.0, heads: 4}")
+    relations = planned("prune.heads=0", "prune.objectives.relations={weight: 1.0, heads: 4}")
     assert "teacher-outputs" in changed(before, fingerprints(relations))
     kept = relations["teacher-outputs"].params["wanted"]
     assert kept.states == (

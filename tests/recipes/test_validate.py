@@ -280,10 +280,16 @@ PLANTED = {
         "seed: -1",
         "small.yaml:3: seed is -1, expected an integer from 0 to 4294967295",
     ),
+    "relations of heads that are pruned": (
+        "    labels: {weight: 1.0}",
+        "    labels: {weight: 1.0}\n    relations: {weight: 1.0}",
+        "small.yaml:33: prune.objectives.relations is a section, expected none (null) where heads "
+        "are pruned, because how many each layer keeps is not known before; use hidden",
+    ),
     "layer map of another depth": (
         "    labels: {weight: 1.0}",
-        "    attention: {weight: 1.0, layers: [1, 3]}",
-        "small.yaml:32: prune.objectives.attention.layers is [1, 3], expected 3 teacher layers "
+        "    hidden: {weight: 1.0, layers: [1, 3]}",
+        "small.yaml:32: prune.objectives.hidden.layers is [1, 3], expected 3 teacher layers "
         "because distill.student has 3 layers",
     ),
     "patient layer map": (
@@ -327,14 +333,15 @@ PLANTED = {
         "numbers",
     ),
     "objective without a teacher's layer": (
-        "    labels: {weight: 1.0}",
+        "    hidden: {weight: 0.5, positions: tokens}",
         "    relations: {weight: 1.0, layer: first}",
-        "small.yaml:32: prune.objectives.relations.layer is 'first', expected 'last' or an integer",
+        "small.yaml:24: distill.objectives.relations.layer is 'first', expected 'last' or an "
+        "integer",
     ),
     "no relation heads": (
-        "    labels: {weight: 1.0}",
+        "    hidden: {weight: 0.5, positions: tokens}",
         "    relations: {weight: 1.0, heads: 0}",
-        "small.yaml:32: prune.objectives.relations.heads is 0, expected a number above 0",
+        "small.yaml:24: distill.objectives.relations.heads is 0, expected a number above 0",
     ),
     "unknown package": (
         "  model: hf:bert-base-uncased",
