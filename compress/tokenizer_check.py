@@ -14,7 +14,14 @@ from .vocabulary import check_trimmable
 
 
 def check_tokenizers(
-    *, teacher: Source, student: Source, shared: bool, trimmed: bool, data: Path, out: Path
+    *,
+    teacher: Source,
+    student: Source,
+    shared: bool,
+    trimmed: bool,
+    data: Path,
+    out: Path,
+    mask_token: str | None = None,
 ) -> dict[str, Any]:
     """Open the tokenizers that a recipe names.
 
@@ -25,14 +32,19 @@ def check_tokenizers(
         trimmed: Tokens are removed from the student's later.
         data: Folder of the data stage.
         out: Stage folder; nothing is written.
+        mask_token: New texts hide words behind it, so both must know it.
 
     Returns:
         What was asked for.
 
     Raises:
-        ModelError: Both tokenizers differ, or the student's cannot be trimmed.
+        ModelError: Both tokenizers differ, the student's cannot be trimmed, or one has another mask
+            token.
     """
     students = load_tokenizer(fetch_model(student))
+    if mask_token is not None:
+        check_mask_token("student", students.mask_token, mask_token)
+        check_mask_token("teacher", load_tokenizer(fetch_model(teacher)).mask_token, mask_token)
     if trimmed:
         check_trimmable(json.loads(students.backend_tokenizer.to_str()))
     if shared:
@@ -46,6 +58,20 @@ def check_tokenizers(
             )
         )
     return {"shared": shared, "trimmed": trimmed}
+
+
+def check_mask_token(whose: str, found: str | None, expected: str) -> None:
+    """Refuse a tokenizer that would cut the mask token of new texts into pieces.
+
+    Raises:
+        ModelError: Its mask token is another.
+    """
+    if found != expected:
+        raise ModelError(
+            f"the {whose}'s mask token is {found!r}, expected {expected!r} as in "
+            "transfer.augment.masked.token; correct that key, or leave out masked where teacher "
+            "and student have different mask tokens"
+        )
 
 
 def check_same_cuts(teacher_lengths: list[int], student_lengths: list[int]) -> None:

@@ -21,6 +21,7 @@ SOURCE_PATHS: tuple[Key, ...] = (
     ("data", "test"),
     ("teacher", "model"),
     ("transfer", "unlabelled", "*", "source"),
+    ("transfer", "augment", "masked_words", "model"),
     ("distill", "student", "init"),
     ("trim", "texts", "*", "source"),
 )

@@ -24,8 +24,8 @@ EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=2)
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),
     "check-tokenizers": Stage("pocketbert.compress.tokenizer_check:check_tokenizers"),
-    "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "transfer": Stage("pocketbert.compress.transfer:build_transfer_set"),
+    "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
     "distill": Stage("pocketbert.compress.distill:distill"),
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
@@ -56,12 +56,13 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     sources = [split for split in splits if not isinstance(split, float)]
     data = made.stage("data", *sources, config=recipe.data, task=recipe.task)
     _check_tokenizers(made, recipe, data)
+    examples = _examples(made, recipe, data)
     teacher = made.stage(
         "teacher", recipe.teacher.model, config=recipe.teacher, seed=recipe.seed, data=data
     )
     made.measure("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher)
     exported = made.export("teacher", "Teacher, ONNX Runtime FP32", data, teacher)
-    model, exported = _compress(made, recipe, data, teacher, exported)
+    model, exported = _compress(made, recipe, data, examples, teacher, exported)
     _deploy(made, recipe, data, model, exported)
     evaluation = made.stage(
         "evaluate",
@@ -81,7 +82,9 @@ def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
     init = recipe.distill.student.init if recipe.distill else "teacher"
     student = recipe.teacher.model if init in ("teacher", "fresh") else init
     shared = student != recipe.teacher.model and _outputs_wanted(recipe).over_tokens
-    if shared or recipe.trim:
+    augment = recipe.transfer.augment if recipe.transfer else None
+    masked = augment.masked if augment else None
+    if shared or recipe.trim or masked:
         made.stage(
             "check-tokenizers",
             recipe.teacher.model,
@@ -91,19 +94,29 @@ def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
             shared=shared,
             trimmed=recipe.trim is not None,
             data=data,
+            **({"mask_token": masked.token} if masked else {}),
         )
+
+
+def _examples(made: "_Plan", recipe: Recipe, data: Path) -> Path:
+    """Return the folder whose train.jsonl is learned from.
+
+    New texts are made before the teacher is trained, so that what they need is refused early.
+    """
+    transfer = recipe.transfer
+    if transfer is None:
+        return data
+    sources = [table.source for table in transfer.unlabelled]
+    if transfer.augment and transfer.augment.masked_words:
+        sources.append(transfer.augment.masked_words.model)
+    return made.stage("transfer", *sources, config=transfer, seed=recipe.seed, data=data)
 
 
 def _compress(
-    made: "_Plan", recipe: Recipe, data: Path, teacher: Path, exported: Path
+    made: "_Plan", recipe: Recipe, data: Path, examples: Path, teacher: Path, exported: Path
 ) -> tuple[Path, Path]:
     """Add what makes the model smaller; return the folders of the last model and its export."""
-    model, examples, outputs = teacher, data, None
-    if recipe.transfer:
-        tables = [table.source for table in recipe.transfer.unlabelled]
-        examples = made.stage(
-            "transfer", *tables, config=recipe.transfer, seed=recipe.seed, data=data
-        )
+    model, outputs = teacher, None
     if any(section and section.training for section in _learning_sections(recipe)):
         outputs = made.stage(
             "teacher-outputs",

@@ -44,6 +44,24 @@ def test_without_transfer_the_training_split_is_learned_from(planned):
             assert steps[stage].params["examples"] == steps[name].folder
 
 
+def test_the_model_that_proposes_words_counts_with_its_bytes(planned, here):
+    (here / "lm").mkdir()
+    (here / "lm/config.json").write_text("{}")
+    section = "transfer={augment: {masked_words: {model: ./lm, variants: 1}}}"
+    before = fingerprints(planned(section))
+    assert list(before).index("transfer") < list(before).index("teacher")  # it may refuse
+    (here / "lm/config.json").write_text("{ }")
+    after = fingerprints(planned(section))
+    assert {"transfer", "teacher-outputs", "distill"} <= changed(before, after)
+    assert "teacher" not in changed(before, after)
+
+
+def test_the_mask_token_is_checked_only_where_words_are_hidden(planned):
+    steps = planned("transfer={augment: {masked: {variants: 1, token: <mask>}}}")
+    assert steps["check-tokenizers"].params["mask_token"] == "<mask>"
+    assert "mask_token" not in planned("trim={}")["check-tokenizers"].params
+
+
 def test_a_latency_table_is_measured_only_for_a_speedup_without_a_file(planned, here):
     assert "latency-table" not in planned()
     steps = planned(*BY_LATENCY)

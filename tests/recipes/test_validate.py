@@ -186,6 +186,17 @@ PLANTED = {
         "small.yaml:30: prune.layers is 1 beside objectives.hidden, which pairs layers before it "
         "is known which stay, expected 0, or layers 'last' in that objective",
     ),
+    "percent of words": (
+        "quantize:\n",
+        "transfer: {augment: {masked: {variants: 1, fraction: 10}}}\nquantize:\n",
+        "small.yaml:36: transfer.augment.masked.fraction is 10, expected a fraction from 0 up to, "
+        "not including, 1; did you mean 0.1?",
+    ),
+    "no words to draw from": (
+        "quantize:\n",
+        "transfer: {augment: {masked_words: {model: hf:a/b, variants: 1, top: 0}}}\nquantize:\n",
+        "small.yaml:36: transfer.augment.masked_words.top is 0, expected a number above 0",
+    ),
     "no steps": (
         "  neurons: 0.5",
         "  steps: 0",
