@@ -1,6 +1,7 @@
 """Stage: refuse tokenizers that a later stage could not use, before anything is trained."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def check_tokenizers(
     data: Path,
     out: Path,
     mask_token: str | None = None,
+    further_teachers: Sequence[Source] = (),
 ) -> dict[str, Any]:
     """Open the tokenizers that a recipe names.
 
@@ -32,7 +34,8 @@ def check_tokenizers(
         trimmed: Tokens are removed from the student's later.
         data: Folder of the data stage.
         out: Stage folder; nothing is written.
-        mask_token: New texts hide words behind it, so both must know it.
+        mask_token: New texts hide words behind it, so all must know it.
+        further_teachers: The checkpoints of the other teachers, which see these texts too.
 
     Returns:
         What was asked for.
@@ -44,7 +47,9 @@ def check_tokenizers(
     students = load_tokenizer(fetch_model(student))
     if mask_token is not None:
         check_mask_token("student", students.mask_token, mask_token)
-        check_mask_token("teacher", load_tokenizer(fetch_model(teacher)).mask_token, mask_token)
+        for source in (teacher, *further_teachers):
+            found = load_tokenizer(fetch_model(source)).mask_token
+            check_mask_token("teacher", found, mask_token)
     if trimmed:
         check_trimmable(json.loads(students.backend_tokenizer.to_str()))
     if shared:

@@ -33,6 +33,7 @@ class Recipe:
         task: What is predicted.
         data: Where the examples come from.
         teacher: The full model.
+        further_teachers: Full models whose logits are averaged with its own.
         transfer: Texts that only the teacher labels.
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
@@ -50,6 +51,7 @@ class Recipe:
     task: TaskConfig
     data: DataConfig
     teacher: TeacherConfig
+    further_teachers: tuple[TeacherConfig, ...] = ()
     transfer: TransferConfig | None = None
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
@@ -91,6 +93,14 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         yield (
             "transfer is a section, expected none without distill, prune.training or "
             "sparsify.training, which learn from it"
+        )
+    sections = [section for section in (recipe.distill, *later.values()) if section]
+    chosen = [section.objectives.chosen for section in sections if section.objectives]
+    if recipe.further_teachers and not any({"soft_targets", "logits"} & set(c) for c in chosen):
+        yield (
+            f"further_teachers has {len(recipe.further_teachers)} entries, expected none without "
+            "an objective soft_targets or logits in distill, prune or sparsify, which learn from "
+            "their mean"
         )
     if recipe.distill and recipe.distill.student.bilstm:
         for name in (name for name, section in later.items() if section):

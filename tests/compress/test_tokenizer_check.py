@@ -72,3 +72,14 @@ def test_another_mask_token_than_new_texts_have_is_refused(
     ):
         with pytest.raises(ModelError, match=f"the {whose}'s mask token is '<mask>', expected"):
             check(*pair, tiny_data, tmp_path, mask_token="[MASK]")
+    with pytest.raises(ModelError, match="the teacher's mask token is '<mask>'"):
+        check_tokenizers(
+            teacher=str(tiny_checkpoint),
+            student=str(tiny_checkpoint),
+            shared=False,
+            trimmed=False,
+            data=tiny_data,
+            out=tmp_path,
+            mask_token="[MASK]",
+            further_teachers=[str(other)],
+        )
