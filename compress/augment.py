@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .config import AugmentConfig, MixedConfig, SpansConfig, WordsConfig
+from .config import AugmentConfig, MaskedConfig, MixedConfig, SpansConfig, WordsConfig
+from .masked_words import masked_words
 
 
 def augment(texts: Sequence[str], config: AugmentConfig, seed: int) -> Iterator[str]:
@@ -37,6 +38,15 @@ def mixed(texts: list[list[str]], config: MixedConfig, draw: random.Random) -> I
             other = draw.choice(texts)
             head = words[: draw.randint(1, len(words))]
             yield head + other[len(other) - draw.randint(1, len(other)) :]
+
+
+def masked(
+    texts: list[list[str]], config: MaskedConfig, draw: random.Random
+) -> Iterator[list[str]]:
+    """Yield each text with words hidden behind the mask token."""
+    for words in texts:
+        for _ in range(config.variants):
+            yield [config.token if draw.random() < config.fraction else word for word in words]
 
 
 def replaced(
@@ -80,4 +90,6 @@ AUGMENTERS: dict[str, Callable[[list[list[str]], Any, random.Random], Iterator[l
     "spans": spans,
     "mixed": mixed,
     "words": replaced,
+    "masked": masked,
+    "masked_words": masked_words,
 }

@@ -3,10 +3,14 @@
 Of what is learned from: logits and the states that the objectives compare (`states.py` names them);
 of the validation split: logits, against which the student's fidelity is logged. States are ragged,
 so they lie end to end: rows `offsets[i]` to `offsets[i + 1]` belong to example i.
+
+Of further teachers only logits are kept, and averaged when they are read. The mean of logits is the
+geometric mean of the teachers' probabilities (Hinton et al. 2015, section 1) at every temperature.
 """
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .batches import Collate, TokenizedExamples, batches_by_length, tokenize
 from .config import OutputsWanted
-from .data import load_description, load_split
+from .data import Examples, load_description, load_split
 from .errors import ModelError
 from .folder import load_model, load_tokenizer
 from .layer_map import mapped_layers
@@ -28,6 +32,7 @@ from .progress import progress
 from .states import position_bias, run_with_states, state_name, state_width
 
 BATCH_SIZE = 32
+FURTHER = "further_teachers"
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,11 @@ class TeacherOutputs:
     """Views on the files of the stage.
 
     Attributes:
-        logits: Of the training split. Shape: (examples, labels), float32.
-        validation_logits: Of the validation split. Shape: (examples, labels), float32.
-        layers: Depth of the teacher.
+        logits: Of the training split, the teachers' mean. Shape: (examples, labels), float32.
+        validation_logits: The same of the validation split. Shape: (examples, labels), float32.
+        layers: Depth of the first teacher.
         heads: Attention heads in each of its layers.
-        states: What was kept of the training split, by name.
+        states: What was kept of the first teacher on the training split, by name.
         position_bias: Added to the attention scores, or None. Shape: (heads, length, length).
     """
 
@@ -84,9 +89,15 @@ class TeacherOutputs:
 
 
 def compute_teacher_outputs(
-    *, data: Path, examples: Path, teacher: Path, wanted: OutputsWanted, out: Path
+    *,
+    data: Path,
+    examples: Path,
+    teacher: Path,
+    wanted: OutputsWanted,
+    out: Path,
+    further_teachers: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Run the teacher over what is learned from and over the validation split.
+    """Run the teachers over what is learned from and over the validation split.
 
     An interrupted try is taken up where it stopped.
 
@@ -96,9 +107,11 @@ def compute_teacher_outputs(
         teacher: Folder of the teacher stage.
         wanted: Which states are kept of the training split.
         out: Stage folder.
+        further_teachers: Folders of further teacher stages.
 
     Returns:
-        Examples, bytes, the share of training labels that the teacher gives, and the states kept.
+        Examples, teachers, bytes, the share of training and validation labels that they give
+        together, and the states kept.
 
     Raises:
         ModelError: The teacher has no such layer, or where its attention lies is not known.
@@ -108,23 +121,34 @@ def compute_teacher_outputs(
     max_length = load_description(data).max_length
     names = _state_names(wanted, model)
     train, validation = load_split(examples, "train"), load_split(data, "validation")
-    written = 0
-    for split, texts, kept in (("train", train, names), ("validation", validation, [])):
-        tokenized = tokenize(texts, tokenizer, max_length)
-        (out / split).mkdir(exist_ok=True)
-        written += _keep_outputs(model, tokenizer, tokenized, kept, wanted.over_tokens, out / split)
+    splits = {"train": train, "validation": validation}
+    written = _run_teacher(model, tokenizer, splits, max_length, names, wanted.over_tokens, out)
+    folders = [out]
+    for number, further in enumerate(further_teachers, start=1):
+        folders.append(out / FURTHER / str(number))
+        written += _run_teacher(
+            load_model(further / "model"),
+            load_tokenizer(further / "model"),
+            splits,
+            max_length,
+            [],
+            wanted.over_tokens,
+            folders[-1],
+        )
     bias = position_bias(model, max_length)
     if bias is not None:
         np.save(out / "position_bias.npy", bias.numpy())
     shape = {"layers": model.config.num_hidden_layers, "heads": model.config.num_attention_heads}
     (out / "teacher.json").write_text(json.dumps(shape))
-    for split in ("train", "validation"):
-        _record(out / split).unlink()
-    logits = np.load(out / "train/logits.npy", mmap_mode="r")
+    for folder in folders:
+        for split in splits:
+            _record(folder / split).unlink()
     return {
         "examples": len(train.texts),
+        "teachers": len(folders),
         "bytes": written,
-        "training_accuracy": _accuracy(logits, train.labels),
+        "training_accuracy": _accuracy(_mean_logits(out, "train"), train.labels),
+        "validation_accuracy": _accuracy(_mean_logits(out, "validation"), validation.labels),
         "states": names,
     }
 
@@ -133,16 +157,27 @@ def load_teacher_outputs(folder: Path) -> TeacherOutputs:
     """Memory-map what the stage wrote."""
     shape = json.loads((folder / "teacher.json").read_text())
     train = {path.stem: np.load(path, mmap_mode="r") for path in (folder / "train").glob("*.npy")}
-    logits, offsets = train.pop("logits"), train.pop("offsets")
+    del train["logits"]
+    offsets = train.pop("offsets")
     bias = folder / "position_bias.npy"
     return TeacherOutputs(
-        logits=logits,
-        validation_logits=np.load(folder / "validation/logits.npy", mmap_mode="r"),
+        logits=_mean_logits(folder, "train"),
+        validation_logits=_mean_logits(folder, "validation"),
         layers=shape["layers"],
         heads=shape["heads"],
         states={name: RaggedRows(train[name], offsets) for name in sorted(train)},
         position_bias=torch.from_numpy(np.load(bias)) if bias.is_file() else None,
     )
+
+
+def _mean_logits(folder: Path, split: str) -> NDArray[np.float32]:
+    """Average what every teacher said. Shape: (examples, labels)."""
+    own: NDArray[np.float32] = np.load(folder / split / "logits.npy", mmap_mode="r")
+    further = sorted((folder / FURTHER).glob(f"*/{split}/logits.npy"))
+    if not further:
+        return own
+    mean: NDArray[np.float32] = np.mean([own, *map(np.load, further)], axis=0, dtype=np.float32)
+    return mean
 
 
 def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -160,6 +195,25 @@ def _state_names(wanted: OutputsWanted, model: PreTrainedModel) -> list[str]:
             for layer in mapped_layers(layers, wanted.student_layers or depth, depth)
         }
     )
+
+
+def _run_teacher(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    splits: dict[str, Examples],
+    max_length: int,
+    names: list[str],
+    over_tokens: bool,
+    folder: Path,
+) -> int:
+    """Write logits of all splits and states of the training split, and return their bytes."""
+    written = 0
+    for split, texts in splits.items():
+        kept = names if split == "train" else []
+        tokenized = tokenize(texts, tokenizer, max_length)
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        written += _keep_outputs(model, tokenizer, tokenized, kept, over_tokens, folder / split)
+    return written
 
 
 def _keep_outputs(

@@ -1,6 +1,7 @@
 """Stage: refuse tokenizers that a later stage could not use, before anything is trained."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from .vocabulary import check_trimmable
 
 
 def check_tokenizers(
-    *, teacher: Source, student: Source, shared: bool, trimmed: bool, data: Path, out: Path
+    *,
+    teacher: Source,
+    student: Source,
+    shared: bool,
+    trimmed: bool,
+    data: Path,
+    out: Path,
+    mask_token: str | None = None,
+    further_teachers: Sequence[Source] = (),
 ) -> dict[str, Any]:
     """Open the tokenizers that a recipe names.
 
@@ -25,14 +34,22 @@ def check_tokenizers(
         trimmed: Tokens are removed from the student's later.
         data: Folder of the data stage.
         out: Stage folder; nothing is written.
+        mask_token: New texts hide words behind it, so all must know it.
+        further_teachers: The checkpoints of the other teachers, which see these texts too.
 
     Returns:
         What was asked for.
 
     Raises:
-        ModelError: Both tokenizers differ, or the student's cannot be trimmed.
+        ModelError: Both tokenizers differ, the student's cannot be trimmed, or one has another mask
+            token.
     """
     students = load_tokenizer(fetch_model(student))
+    if mask_token is not None:
+        check_mask_token("student", students.mask_token, mask_token)
+        for source in (teacher, *further_teachers):
+            found = load_tokenizer(fetch_model(source)).mask_token
+            check_mask_token("teacher", found, mask_token)
     if trimmed:
         check_trimmable(json.loads(students.backend_tokenizer.to_str()))
     if shared:
@@ -46,6 +63,20 @@ def check_tokenizers(
             )
         )
     return {"shared": shared, "trimmed": trimmed}
+
+
+def check_mask_token(whose: str, found: str | None, expected: str) -> None:
+    """Refuse a tokenizer that would cut the mask token of new texts into pieces.
+
+    Raises:
+        ModelError: Its mask token is another.
+    """
+    if found != expected:
+        raise ModelError(
+            f"the {whose}'s mask token is {found!r}, expected {expected!r} as in "
+            "transfer.augment.masked.token; correct that key, or leave out masked where teacher "
+            "and student have different mask tokens"
+        )
 
 
 def check_same_cuts(teacher_lengths: list[int], student_lengths: list[int]) -> None:

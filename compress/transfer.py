@@ -30,10 +30,12 @@ def build_transfer_set(
         out: Stage folder.
 
     Returns:
-        How many texts each kind added, how many were dropped and why.
+        How many texts each kind added, how many were dropped and why, and which share of the new
+        texts stood in a held-out split: of those proposed, and of those written, which is 0.
 
     Raises:
         DataError: A table of unlabelled texts is not as the recipe says.
+        ModelError: A model that proposes words cannot be used.
     """
     train = load_split(data, "train")
     held_out = {
@@ -47,9 +49,11 @@ def build_transfer_set(
         for text, label in zip(train.texts, train.labels, strict=True)
     ]
     counts = {"labelled": len(records), "dropped_held_out": 0, "dropped_duplicates": 0}
+    proposed = 0
     for kind, texts in _further_texts(config, train.texts, seed):
         counts[kind] = 0
         for text in texts:
+            proposed += 1
             key = normalise(text)
             if key in held_out:
                 counts["dropped_held_out"] += 1
@@ -62,7 +66,11 @@ def build_transfer_set(
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     write_text(out / "train.jsonl", lines)
     logger.info("transfer texts: %s", ", ".join(f"{kind} {n:,}" for kind, n in counts.items()))
-    return counts
+    kept = [normalise(text) for text in load_split(out, "train").texts[len(train) :]]
+    return counts | {
+        "held_out_share_proposed": _share(counts["dropped_held_out"], proposed),
+        "held_out_share": _share(sum(key in held_out for key in kept), len(kept)),
+    }
 
 
 def _further_texts(
@@ -72,3 +80,7 @@ def _further_texts(
         yield "unlabelled", (text for table in config.unlabelled for text in read_texts(table))
     if config.augment is not None:
         yield "augmented", augment(train, config.augment, seed)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -20,7 +20,9 @@ SOURCE_PATHS: tuple[Key, ...] = (
     ("data", "validation"),
     ("data", "test"),
     ("teacher", "model"),
+    ("further_teachers", "*", "model"),
     ("transfer", "unlabelled", "*", "source"),
+    ("transfer", "augment", "masked_words", "model"),
     ("distill", "student", "init"),
     ("trim", "texts", "*", "source"),
 )

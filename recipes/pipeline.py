@@ -24,8 +24,9 @@ EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=2)
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),
     "check-tokenizers": Stage("pocketbert.compress.tokenizer_check:check_tokenizers"),
-    "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "transfer": Stage("pocketbert.compress.transfer:build_transfer_set"),
+    "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
+    "further-teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
     "distill": Stage("pocketbert.compress.distill:distill"),
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
@@ -56,12 +57,13 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     sources = [split for split in splits if not isinstance(split, float)]
     data = made.stage("data", *sources, config=recipe.data, task=recipe.task)
     _check_tokenizers(made, recipe, data)
+    examples = _examples(made, recipe, data)
     teacher = made.stage(
         "teacher", recipe.teacher.model, config=recipe.teacher, seed=recipe.seed, data=data
     )
     made.measure("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher)
     exported = made.export("teacher", "Teacher, ONNX Runtime FP32", data, teacher)
-    model, exported = _compress(made, recipe, data, teacher, exported)
+    model, exported = _compress(made, recipe, data, examples, teacher, exported)
     _deploy(made, recipe, data, model, exported)
     evaluation = made.stage(
         "evaluate",
@@ -81,36 +83,58 @@ def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
     init = recipe.distill.student.init if recipe.distill else "teacher"
     student = recipe.teacher.model if init in ("teacher", "fresh") else init
     shared = student != recipe.teacher.model and _outputs_wanted(recipe).over_tokens
-    if shared or recipe.trim:
+    augment = recipe.transfer.augment if recipe.transfer else None
+    masked = augment.masked if augment else None
+    further = [config.model for config in recipe.further_teachers] if masked else []
+    # Given only where they are used, because every argument counts in a stage's fingerprint.
+    hidden: dict[str, Any] = (
+        {"mask_token": masked.token, "further_teachers": further} if masked else {}
+    )
+    if shared or recipe.trim or masked:
         made.stage(
             "check-tokenizers",
             recipe.teacher.model,
             student,
+            *further,
             teacher=recipe.teacher.model,
             student=student,
             shared=shared,
             trimmed=recipe.trim is not None,
             data=data,
+            **hidden,
         )
+
+
+def _examples(made: "_Plan", recipe: Recipe, data: Path) -> Path:
+    """Return the folder whose train.jsonl is learned from.
+
+    New texts are made before the teacher is trained, so that what they need is refused early.
+    """
+    transfer = recipe.transfer
+    if transfer is None:
+        return data
+    sources = [table.source for table in transfer.unlabelled]
+    if transfer.augment and transfer.augment.masked_words:
+        sources.append(transfer.augment.masked_words.model)
+    return made.stage("transfer", *sources, config=transfer, seed=recipe.seed, data=data)
 
 
 def _compress(
-    made: "_Plan", recipe: Recipe, data: Path, teacher: Path, exported: Path
+    made: "_Plan", recipe: Recipe, data: Path, examples: Path, teacher: Path, exported: Path
 ) -> tuple[Path, Path]:
     """Add what makes the model smaller; return the folders of the last model and its export."""
-    model, examples, outputs = teacher, data, None
-    if recipe.transfer:
-        tables = [table.source for table in recipe.transfer.unlabelled]
-        examples = made.stage(
-            "transfer", *tables, config=recipe.transfer, seed=recipe.seed, data=data
-        )
+    model, outputs = teacher, None
     if any(section and section.training for section in _learning_sections(recipe)):
+        further = _further_teachers(made, recipe, data)
+        # Given only where there are some, so that what was kept of one teacher stays valid.
+        together: dict[str, Any] = {"further_teachers": further} if further else {}
         outputs = made.stage(
             "teacher-outputs",
             data=data,
             examples=examples,
             teacher=teacher,
             wanted=_outputs_wanted(recipe),
+            **together,
         )
     if recipe.distill:
         init = recipe.distill.student.init
@@ -160,6 +184,21 @@ def _compress(
     return model, exported
 
 
+def _further_teachers(made: "_Plan", recipe: Recipe, data: Path) -> list[Path]:
+    """Add the other teachers; each starts from a seed of its own, so that they differ."""
+    return [
+        made.stage(
+            "further-teacher",
+            config.model,
+            config=config,
+            seed=(recipe.seed + number) % 2**32,
+            data=data,
+            number=number,
+        )
+        for number, config in enumerate(recipe.further_teachers, start=1)
+    ]
+
+
 def _latency_table(made: "_Plan", recipe: Recipe, data: Path, student: Path) -> Path | None:
     """Add its measurement where a speed-up is asked for and no table given."""
     if not recipe.prune or not recipe.prune.speedup or recipe.prune.latency_table:
@@ -200,10 +239,13 @@ class _Plan:
     steps: list[Step] = field(default_factory=list)
     artifacts: list[Artifact] = field(default_factory=list)
 
-    def stage(self, name: str, /, *sources: Source, **params: Any) -> Path:
-        """Add a stage and return its folder."""
+    def stage(
+        self, name: str, /, *sources: Source, number: int | None = None, **params: Any
+    ) -> Path:
+        """Add a stage and return its folder; a number tells several of a kind apart."""
         fingerprints = [source_fingerprint(source) for source in sources]
-        self.steps.append(self.cache.step(name, STAGES[name], params, fingerprints))
+        step = name if number is None else f"{name}-{number}"
+        self.steps.append(self.cache.step(step, STAGES[name], params, fingerprints))
         return self.steps[-1].folder
 
     def export(self, name: str, title: str, data: Path, model: Path) -> Path:

@@ -33,6 +33,7 @@ class Recipe:
         task: What is predicted.
         data: Where the examples come from.
         teacher: The full model.
+        further_teachers: Full models whose logits are averaged with its own.
         transfer: Texts that only the teacher labels.
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
@@ -50,6 +51,7 @@ class Recipe:
     task: TaskConfig
     data: DataConfig
     teacher: TeacherConfig
+    further_teachers: tuple[TeacherConfig, ...] = ()
     transfer: TransferConfig | None = None
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
@@ -85,13 +87,21 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
-    sections = {"prune": recipe.prune, "sparsify": recipe.sparsify}
-    later = {name: section for name, section in sections.items() if section}
+    after_distill = {"prune": recipe.prune, "sparsify": recipe.sparsify}
+    later = {name: section for name, section in after_distill.items() if section}
     learns = recipe.distill or any(section.training for section in later.values())
     if recipe.transfer is not None and not learns:
         yield (
             "transfer is a section, expected none without distill, prune.training or "
             "sparsify.training, which learn from it"
+        )
+    learning = [section for section in (recipe.distill, *later.values()) if section]
+    chosen = [section.objectives.chosen for section in learning if section.objectives]
+    if recipe.further_teachers and not any({"soft_targets", "logits"} & set(c) for c in chosen):
+        yield (
+            f"further_teachers has {len(recipe.further_teachers)} entries, expected none without "
+            "an objective soft_targets or logits in distill, prune or sparsify, which learn from "
+            "their mean"
         )
     if recipe.distill and recipe.distill.student.bilstm:
         for name in later:

@@ -1,6 +1,6 @@
 """The task, its labelled data, and texts without labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from .checks import STRICT, check, check_fraction, check_positive
@@ -148,6 +148,49 @@ class WordsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaskedConfig:
+    """Words hidden behind the mask token (Tang et al. 2019, section 3.2).
+
+    Attributes:
+        variants: New texts per training text.
+        fraction: Chance of a word to be hidden.
+        token: The mask token of the teacher's and the student's tokenizer.
+    """
+
+    __pydantic_config__ = STRICT
+    variants: int
+    fraction: float = 0.1
+    token: str = "[MASK]"
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+        check_fraction("fraction", self.fraction, low_open=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedWordsConfig:
+    """Words replaced by what a masked language model reads there (Jiao et al. 2020, algorithm 1).
+
+    Attributes:
+        model: Source of a checkpoint with a masked-language-model head.
+        variants: New texts per training text.
+        fraction: Chance of a word to be replaced.
+        top: How many of the likeliest words are drawn from.
+    """
+
+    __pydantic_config__ = STRICT
+    model: Source
+    variants: int
+    fraction: float = 0.4
+    top: int = 15
+
+    def __post_init__(self) -> None:
+        check_positive("variants", self.variants)
+        check_fraction("fraction", self.fraction, low_open=True)
+        check_positive("top", self.top)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """Which new texts are made of the training texts."""
 
@@ -155,11 +198,14 @@ class AugmentConfig:
     spans: SpansConfig | None = None
     mixed: MixedConfig | None = None
     words: WordsConfig | None = None
+    masked: MaskedConfig | None = None
+    masked_words: MaskedWordsConfig | None = None
 
     def __post_init__(self) -> None:
+        names = [field.name for field in fields(self)]
         check(
-            any((self.spans, self.mixed, self.words)),
-            "augment is empty, expected at least one of spans, mixed, words",
+            any(getattr(self, name) for name in names),
+            f"augment is empty, expected at least one of {', '.join(names)}",
         )
 
 

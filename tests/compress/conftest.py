@@ -1,6 +1,10 @@
 """A tiny teacher, its outputs and a tiny student, which the tests of several stages share."""
 
+import shutil
+
 import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM
 
 from pocketbert.compress.config import (
     AttentionConfig,
@@ -59,6 +63,17 @@ def everything():
 @pytest.fixture(scope="session")
 def wanted():
     return WANTED
+
+
+@pytest.fixture(scope="session")
+def masked_lm(tiny_checkpoint, tmp_path_factory):
+    """The tiny checkpoint with random weights and a masked-language-model head."""
+    folder = tmp_path_factory.mktemp("masked-lm") / "model"
+    shutil.copytree(tiny_checkpoint, folder)
+    torch.manual_seed(1)
+    config = BertConfig.from_pretrained(tiny_checkpoint, initializer_range=0.5)
+    BertForMaskedLM(config).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """What the teacher said: its own logits and states, resumable, and no more than is compared."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from pocketbert.compress.config import (
     AttentionConfig,
     HiddenConfig,
     ObjectivesConfig,
+    TeacherConfig,
     outputs_wanted,
 )
 from pocketbert.compress.data import load_split
@@ -20,6 +24,7 @@ from pocketbert.compress.folder import (
     save_model,
 )
 from pocketbert.compress.states import position_bias
+from pocketbert.compress.teacher import train_teacher
 from pocketbert.compress.teacher_outputs import compute_teacher_outputs, load_teacher_outputs
 
 
@@ -101,8 +106,6 @@ def test_layers_that_the_teacher_lacks_are_refused_before_it_runs(teacher, tiny_
 
 
 def test_interrupted_teacher_outputs_go_on(teacher, outputs, tiny_data, tmp_path, wanted):
-    import shutil
-
     shutil.copytree(outputs, tmp_path / "out")
     logits = np.load(tmp_path / "out/train/logits.npy", mmap_mode="r+")
     values = np.load(tmp_path / "out/train/value_3.npy", mmap_mode="r+")
@@ -121,3 +124,79 @@ def test_interrupted_teacher_outputs_go_on(teacher, outputs, tiny_data, tmp_path
     again = (redone[1] != -99).all(axis=1)
     assert 0 < again.sum() < len(again)
     np.testing.assert_array_equal(redone[1][again], whole[1][again])
+
+
+@pytest.fixture(scope="module")
+def further(tiny_checkpoint, tiny_data, training, tmp_path_factory):
+    """Two more teachers of other seeds, one of which cuts the texts into other tokens."""
+    folders = []
+    for seed in (1, 2):
+        checkpoint = shutil.copytree(tiny_checkpoint, tmp_path_factory.mktemp("c") / "model")
+        if seed == 2:
+            path = checkpoint / "tokenizer.json"
+            contents = json.loads(path.read_text())
+            del contents["model"]["vocab"]["film"]
+            path.write_text(json.dumps(contents))
+        out = tmp_path_factory.mktemp("further")
+        config = TeacherConfig(model=str(checkpoint), training=training)
+        train_teacher(config=config, seed=seed, data=tiny_data, out=out)
+        folders.append(out)
+    return folders
+
+
+def test_logits_of_all_teachers_are_averaged_and_states_are_the_firsts(
+    teacher, further, outputs, wanted, tiny_data, tmp_path
+):
+    summary = compute_teacher_outputs(
+        data=tiny_data,
+        examples=tiny_data,
+        teacher=teacher[0],
+        wanted=wanted,
+        out=tmp_path,
+        further_teachers=further,
+    )
+    kept, alone = load_teacher_outputs(tmp_path), load_teacher_outputs(outputs)
+    for split, found in (("train", kept.logits), ("validation", kept.validation_logits)):
+        text = load_split(tiny_data, split).texts[17]
+        said = []
+        for folder in (teacher[0], *further):
+            model, tokenizer = load_model(folder / "model"), load_tokenizer(folder / "model")
+            with torch.no_grad():
+                said.append(model(**tokenizer(text, return_tensors="pt")).logits[0].numpy())
+        np.testing.assert_allclose(found[17], np.mean(said, axis=0), atol=1e-4)
+        assert np.abs(said[0] - found[17]).max() > 1e-2  # the teachers do differ
+    assert list(kept.states) == list(alone.states)
+    for name in kept.states:
+        np.testing.assert_array_equal(kept.states[name].rows, alone.states[name].rows)
+    assert summary["teachers"] == 3
+    labels = load_split(tiny_data, "validation").labels
+    assert summary["validation_accuracy"] == (kept.validation_logits.argmax(-1) == labels).mean()
+    assert not list(tmp_path.rglob("batches_done*"))
+
+
+def test_interrupted_between_teachers_the_finished_ones_are_not_asked_again(
+    teacher, further, wanted, tiny_data, tmp_path
+):
+    def run():
+        return compute_teacher_outputs(
+            data=tiny_data,
+            examples=tiny_data,
+            teacher=teacher[0],
+            wanted=wanted,
+            out=tmp_path,
+            further_teachers=further,
+        )
+
+    run()
+    whole = load_teacher_outputs(tmp_path).logits.copy()
+    second = tmp_path / "further_teachers/2"
+    shutil.rmtree(second)
+    own = np.load(tmp_path / "train/logits.npy", mmap_mode="r+")
+    own += 3  # would be put right if the first teacher ran again
+    own.flush()
+    for folder in (tmp_path, tmp_path / "further_teachers/1"):
+        for split in ("train", "validation"):
+            (folder / split / "batches_done.json").write_text("100000")
+    run()
+    again = load_teacher_outputs(tmp_path).logits
+    np.testing.assert_allclose(again, whole + 1, atol=1e-5)

@@ -24,7 +24,7 @@ def other(tiny_checkpoint, tmp_path):
     return shutil.copytree(tiny_checkpoint, tmp_path / "other")
 
 
-def check(teacher, student, data, out, *, shared=False, trimmed=False):
+def check(teacher, student, data, out, *, shared=False, trimmed=False, mask_token=None):
     return check_tokenizers(
         teacher=str(teacher),
         student=str(student),
@@ -32,6 +32,7 @@ def check(teacher, student, data, out, *, shared=False, trimmed=False):
         trimmed=trimmed,
         data=data,
         out=out,
+        mask_token=mask_token,
     )
 
 
@@ -56,3 +57,29 @@ def test_a_tokenizer_without_word_pieces_cannot_be_trimmed(
     PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(other)
     with pytest.raises(ModelError, match="of type WordLevel, expected WordPiece"):
         check(tiny_checkpoint, other, tiny_data, tmp_path, trimmed=True)
+
+
+def test_another_mask_token_than_new_texts_have_is_refused(
+    tiny_checkpoint, other, tiny_data, tmp_path
+):
+    check(tiny_checkpoint, other, tiny_data, tmp_path, mask_token="[MASK]")
+    path = other / "tokenizer_config.json"
+    path.write_text(path.read_text().replace("[MASK]", "<mask>"))
+    for pair, whose in (
+        ((tiny_checkpoint, other), "student"),
+        ((other, other), "student"),
+        ((other, tiny_checkpoint), "teacher"),
+    ):
+        with pytest.raises(ModelError, match=f"the {whose}'s mask token is '<mask>', expected"):
+            check(*pair, tiny_data, tmp_path, mask_token="[MASK]")
+    with pytest.raises(ModelError, match="the teacher's mask token is '<mask>'"):
+        check_tokenizers(
+            teacher=str(tiny_checkpoint),
+            student=str(tiny_checkpoint),
+            shared=False,
+            trimmed=False,
+            data=tiny_data,
+            out=tmp_path,
+            mask_token="[MASK]",
+            further_teachers=[str(other)],
+        )

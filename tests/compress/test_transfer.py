@@ -8,6 +8,8 @@ import pytest
 from pocketbert.compress.augment import AUGMENTERS, augment
 from pocketbert.compress.config import (
     AugmentConfig,
+    MaskedConfig,
+    MaskedWordsConfig,
     MixedConfig,
     SpansConfig,
     TransferConfig,
@@ -16,6 +18,7 @@ from pocketbert.compress.config import (
 )
 from pocketbert.compress.data import load_split
 from pocketbert.compress.errors import DataError
+from pocketbert.compress.folder import load_tokenizer
 from pocketbert.compress.split import normalise
 from pocketbert.compress.transfer import UNLABELLED, build_transfer_set
 
@@ -23,22 +26,26 @@ TEXTS = ["the film is dull and slow", "the plot is bright and slow", "a story"]
 
 
 @pytest.mark.parametrize("name", AUGMENTERS)
-def test_the_seed_alone_decides(name):
-    config = AugmentConfig(**{name: CONFIGS[name]})
+def test_the_seed_alone_decides(name, configs):
+    config = AugmentConfig(**{name: configs[name]})
     assert list(augment(TEXTS, config, seed=1)) == list(augment(TEXTS, config, seed=1))
     assert list(augment(TEXTS * 9, config, seed=1)) != list(augment(TEXTS * 9, config, seed=2))
 
 
-CONFIGS = {
-    "spans": SpansConfig(variants=3, shortest=2),
-    "mixed": MixedConfig(variants=3),
-    "words": WordsConfig(variants=3, fraction=0.9),
-}
+@pytest.fixture
+def configs(masked_lm):
+    return {
+        "spans": SpansConfig(variants=3, shortest=2),
+        "mixed": MixedConfig(variants=3),
+        "words": WordsConfig(variants=3, fraction=0.9),
+        "masked": MaskedConfig(variants=3, fraction=0.5),
+        "masked_words": MaskedWordsConfig(variants=3, model=str(masked_lm)),
+    }
 
 
 @pytest.mark.parametrize("name", AUGMENTERS)
-def test_each_text_gets_its_variants(name):
-    new = list(augment(TEXTS, AugmentConfig(**{name: CONFIGS[name]}), seed=0))
+def test_each_text_gets_its_variants(name, configs):
+    new = list(augment(TEXTS, AugmentConfig(**{name: configs[name]}), seed=0))
     assert len(new) == 3 * len(TEXTS)
     assert all(new)
 
@@ -52,7 +59,8 @@ def test_a_span_is_cut_from_its_text():
 
 
 def test_a_mixed_text_begins_as_its_own_and_ends_as_another():
-    for number, text in enumerate(augment(TEXTS, AugmentConfig(mixed=CONFIGS["mixed"]), seed=0)):
+    config = AugmentConfig(mixed=MixedConfig(variants=3))
+    for number, text in enumerate(augment(TEXTS, config, seed=0)):
         words = text.split()
         assert words[0] == TEXTS[number // 3].split()[0]
         assert words[-1] in {source.split()[-1] for source in TEXTS}
@@ -65,6 +73,19 @@ def test_replaced_words_stood_between_the_same_neighbours():
     assert {text.split()[3] for text in new} == {"dull", "bright"}
     assert {text.split()[1] for text in new} == {"film", "plot"}  # both follow `the`
     assert {text.split()[-1] for text in new} == {"slow"}
+
+
+def test_hidden_words_are_one_token_to_a_tokenizer(tiny_checkpoint):
+    config = AugmentConfig(masked=MaskedConfig(variants=200, fraction=0.3))
+    new = [text.split() for text in augment(TEXTS, config, seed=0)]
+    hidden = 0
+    for number, words in enumerate(new):
+        for word, before in zip(words, TEXTS[number // 200].split(), strict=True):
+            assert word in (before, "[MASK]")
+            hidden += word == "[MASK]"
+    assert 0.25 < hidden / sum(map(len, new)) < 0.35
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    assert tokenizer("the [MASK]")["input_ids"][2] == tokenizer.mask_token_id
 
 
 @pytest.fixture
@@ -87,6 +108,8 @@ def test_further_texts_have_no_label_and_none_is_held_out(tiny_data, unlabelled,
     train, everything = load_split(tiny_data, "train"), load_split(tmp_path, "train")
     assert counts["unlabelled"] == 2
     assert counts["dropped_held_out"] >= 2
+    assert counts["held_out_share_proposed"] > 0  # the two that the fixture plants
+    assert counts["held_out_share"] == 0
     assert counts["augmented"] > len(train)
     assert everything.texts[: len(train)] == train.texts
     np.testing.assert_array_equal(everything.labels[: len(train)], train.labels)
@@ -120,3 +143,10 @@ def test_a_missing_column_is_named(tiny_data, tmp_path):
     with pytest.raises(DataError, match="has the columns 'body', 'stars', expected 'text'"):
         build_transfer_set(config=config, seed=0, data=tiny_data, out=tmp_path)
     assert not (tmp_path / "train.jsonl").exists()
+
+
+def test_the_share_of_held_out_texts_is_said(tiny_data, unlabelled, tmp_path):
+    config = TransferConfig(unlabelled=(UnlabelledConfig(source=str(unlabelled), format="text"),))
+    counts = build_transfer_set(config=config, seed=0, data=tiny_data, out=tmp_path)
+    assert counts["held_out_share_proposed"] == 2 / 6
+    assert counts["held_out_share"] == 0

@@ -31,10 +31,16 @@ def fingerprints(steps):
 BY_LATENCY = ("prune.heads=0", "prune.neurons=0", "prune.speedup=2.0")
 
 
+ONE_MORE = "{model: hf:bert-base-uncased, training: {epochs: 2, learning_rate: 5e-5}}"
+FURTHER = f"further_teachers=[{ONE_MORE}]"
+
+
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     sparsify = "sparsify={pattern: '2:4'}"
-    full = planned(*BY_LATENCY, "transfer={augment: {mixed: {variants: 1}}}", sparsify, "trim={}")
-    assert sorted(full, key=list(STAGES).index) == list(STAGES)
+    transfer = "transfer={augment: {mixed: {variants: 1}}}"
+    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER)
+    names = [name.removesuffix("-1") for name in full]
+    assert sorted(names, key=list(STAGES).index) == list(STAGES)
 
 
 def test_without_transfer_the_training_split_is_learned_from(planned):
@@ -42,6 +48,37 @@ def test_without_transfer_the_training_split_is_learned_from(planned):
         steps = planned(*["transfer={augment: {mixed: {variants: 1}}}"] * with_transfer)
         for stage in ("teacher-outputs", "distill", "prune"):
             assert steps[stage].params["examples"] == steps[name].folder
+
+
+def test_further_teachers_are_stages_of_their_own_and_of_other_seeds(planned):
+    before, steps = planned(), planned(f"further_teachers=[{ONE_MORE}, {ONE_MORE}]")
+    further = [steps["further-teacher-1"], steps["further-teacher-2"]]
+    assert [step.params["seed"] for step in further] == [4, 5]  # the recipe's is 3
+    assert further[0].folder != further[1].folder
+    outputs = steps["teacher-outputs"].params
+    assert outputs["further_teachers"] == [step.folder for step in further]
+    assert outputs["teacher"] == before["teacher"].folder == steps["teacher"].folder
+    assert "further_teachers" not in before["teacher-outputs"].params
+    redone = changed(fingerprints(before), fingerprints(steps))
+    assert {"teacher-outputs", "distill"} <= redone
+
+
+def test_the_model_that_proposes_words_counts_with_its_bytes(planned, here):
+    (here / "lm").mkdir()
+    (here / "lm/config.json").write_text("{}")
+    section = "transfer={augment: {masked_words: {model: ./lm, variants: 1}}}"
+    before = fingerprints(planned(section))
+    assert list(before).index("transfer") < list(before).index("teacher")  # it may refuse
+    (here / "lm/config.json").write_text("{ }")
+    after = fingerprints(planned(section))
+    assert {"transfer", "teacher-outputs", "distill"} <= changed(before, after)
+    assert "teacher" not in changed(before, after)
+
+
+def test_the_mask_token_is_checked_only_where_words_are_hidden(planned):
+    steps = planned("transfer={augment: {masked: {variants: 1, token: <mask>}}}")
+    assert steps["check-tokenizers"].params["mask_token"] == "<mask>"
+    assert "mask_token" not in planned("trim={}")["check-tokenizers"].params
 
 
 def test_a_latency_table_is_measured_only_for_a_speedup_without_a_file(planned, here):
@@ -200,11 +237,13 @@ def test_every_stage_takes_what_the_plan_gives_it(planned):
     import inspect
     from importlib import import_module
 
-    for step in planned(*BY_LATENCY).values():
+    masked = "transfer={augment: {masked: {variants: 1}}}"
+    for step in planned(*BY_LATENCY, masked, FURTHER).values():
         module, _, name = step.stage.function.partition(":")
-        wanted = set(inspect.signature(getattr(import_module(module), name)).parameters)
+        parameters = inspect.signature(getattr(import_module(module), name)).parameters
+        needed = {name for name, p in parameters.items() if p.default is p.empty}
         notes = {"stages"} if step.name == "report" else set()
-        assert wanted == {"out", *step.params, *notes}, step.name
+        assert needed <= {"out", *step.params, *notes} <= set(parameters), step.name
 
 
 def test_params_are_configs_as_they_are(planned):

@@ -15,9 +15,8 @@ from .conftest import RECIPE
 
 SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
 TOP = (
-    "name, about, seed, task, data, teacher, transfer, distill, prune, sparsify, trim, quantize, "
-    "compile, "
-    "evaluate"
+    "name, about, seed, task, data, teacher, further_teachers, transfer, distill, prune, sparsify, "
+    "trim, quantize, compile, evaluate"
 )
 
 # (what is replaced, by what, the whole message)
@@ -185,6 +184,24 @@ PLANTED = {
         "  layers: 1\n  objectives:\n    hidden: {weight: 1.0}",
         "small.yaml:30: prune.layers is 1 beside objectives.hidden, which pairs layers before it "
         "is known which stay, expected 0, or layers 'last' in that objective",
+    ),
+    "a further teacher without training": (
+        "quantize:\n",
+        "further_teachers: [{model: hf:a/b}]\nquantize:\n",
+        "small.yaml:36: further_teachers[0].training is missing, expected a section with the keys "
+        "epochs, learning_rate, batch_size, warmup_fraction, weight_decay, dropout, "
+        "evaluations_per_epoch, patience, precision",
+    ),
+    "percent of words": (
+        "quantize:\n",
+        "transfer: {augment: {masked: {variants: 1, fraction: 10}}}\nquantize:\n",
+        "small.yaml:36: transfer.augment.masked.fraction is 10, expected a fraction from 0 up to, "
+        "not including, 1; did you mean 0.1?",
+    ),
+    "no words to draw from": (
+        "quantize:\n",
+        "transfer: {augment: {masked_words: {model: hf:a/b, variants: 1, top: 0}}}\nquantize:\n",
+        "small.yaml:36: transfer.augment.masked_words.top is 0, expected a number above 0",
     ),
     "no steps": (
         "  neurons: 0.5",
@@ -445,6 +462,18 @@ def test_says_what_an_lstm_cannot_have(mistake, write):
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(("    layers: 3", student)), overrides)
     assert caught.value.problems == [message]
+
+
+def test_further_teachers_that_nothing_learns_from_are_refused(write):
+    further = "further_teachers=[{model: hf:a/b, training: {epochs: 1, learning_rate: 1e-4}}]"
+    assert len(load_recipe(write(), [further]).further_teachers) == 1
+    for override in ("distill=null", "distill.objectives.soft_targets=null"):
+        with pytest.raises(RecipeError) as caught:
+            load_recipe(write(), [further, override])
+        assert str(caught.value).endswith(
+            "further_teachers has 1 entries, expected none without an objective soft_targets or "
+            "logits in distill, prune or sparsify, which learn from their mean"
+        )
 
 
 def test_widths_that_do_not_fall_into_fours_are_refused(write):

@@ -1,0 +1,145 @@
+"""Words replaced by what a masked language model reads in their place (Jiao et al. 2020)."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from .batches import Collate, TokenizedExamples, batches_by_length
+from .config import MaskedWordsConfig
+from .errors import ModelError
+from .fetch import fetch_model
+from .folder import load_tokenizer
+from .progress import progress
+
+BATCH_SIZE = 64
+LONGEST_TOKENS = 128  # words behind are left as they are
+
+Place = tuple[int, int]  # number of the text, number of the word
+
+
+def masked_words(
+    texts: list[list[str]], config: MaskedWordsConfig, draw: random.Random
+) -> Iterator[list[str]]:
+    """Yield each text with words replaced by likely ones, each asked for with the others in sight.
+
+    Algorithm 1 of TinyBERT, but that a word of several tokens is asked for as one, where the paper
+    takes neighbours in a table of word vectors.
+
+    Raises:
+        ModelError: The checkpoint cannot be had or has no head that names words.
+    """
+    model, tokenizer = _load_masked_lm(fetch_model(config.model))
+    chosen = [
+        [[draw.random() < config.fraction for _ in words] for _ in range(config.variants)]
+        for words in texts
+    ]
+    places = [
+        (number, position)
+        for number, variants in enumerate(chosen)
+        for position, in_variants in enumerate(zip(*variants, strict=True))
+        if any(in_variants)
+    ]
+    likely = _likely_words(texts, places, config.top, model, tokenizer)
+    for number, words in enumerate(texts):
+        for variant in chosen[number]:
+            yield [
+                draw.choice(likely[number, position])
+                if replace and likely.get((number, position))
+                else word
+                for position, (word, replace) in enumerate(zip(words, variant, strict=True))
+            ]
+
+
+def _load_masked_lm(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    tokenizer = load_tokenizer(folder)
+    try:
+        model, loading = AutoModelForMaskedLM.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder} does not load as a masked language model ({str(error).splitlines()[0]}), "
+            "expected one in transfer.augment.masked_words.model"
+        ) from error
+    missing = sorted(loading["missing_keys"])
+    if missing or tokenizer.mask_token is None:
+        reason = f"no weights {missing[0]}" if missing else "a tokenizer without a mask token"
+        raise ModelError(
+            f"{folder} has {reason}, expected a checkpoint with a masked-language-model head in "
+            "transfer.augment.masked_words.model; name one, or take augment.words, which needs none"
+        )
+    model.eval()
+    return model, tokenizer
+
+
+def _likely_words(
+    texts: list[list[str]],
+    places: list[Place],
+    top: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+) -> dict[Place, list[str]]:
+    """Return the likeliest whole words at each place but the one that stands there.
+
+    Places beyond the model's longest input are left out.
+    """
+    whole = _whole_words(tokenizer)
+    masked = [
+        " ".join([*texts[n][:position], str(tokenizer.mask_token), *texts[n][position + 1 :]])
+        for n, position in places
+    ]
+    positions = getattr(model.config, "max_position_embeddings", LONGEST_TOKENS)
+    # RoBERTa's positions begin behind the padding id.
+    max_length = min(LONGEST_TOKENS, positions - 2)
+    encoded = tokenizer(masked, truncation=True, max_length=max_length)["input_ids"]
+    asked = [row for row, ids in enumerate(encoded) if tokenizer.mask_token_id in ids]
+    examples = TokenizedExamples([encoded[row] for row in asked], [0] * len(asked))
+    collate = Collate(tokenizer.pad_token_id)
+    batches = list(batches_by_length(examples, BATCH_SIZE))
+    allowed = torch.tensor(sorted(whole))
+    found: dict[Place, list[str]] = {}
+    with (
+        progress("Ask for words", total=len(batches), unit="batch") as bar,
+        torch.inference_mode(),
+    ):
+        for rows in batches:
+            batch = collate([examples[row] for row in rows])
+            for row, ids in zip(rows, _best(model, tokenizer, batch, allowed, top), strict=True):
+                number, position = place = places[asked[row]]
+                there = texts[number][position].casefold()
+                words = [whole[int(i)] for i in ids]
+                found[place] = [word for word in words if word.casefold() != there][:top]
+            bar.advance()
+    return found
+
+
+def _best(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    batch: dict[str, Tensor],
+    allowed: Tensor,
+    top: int,
+) -> Tensor:
+    """Return the likeliest allowed tokens, and one to spare. Shape: (batch, top + 1)."""
+    ids = batch["input_ids"]
+    logits = model(input_ids=ids, attention_mask=batch["attention_mask"]).logits
+    first_mask = (ids == tokenizer.mask_token_id).int().argmax(dim=1)
+    at_mask = logits[torch.arange(len(ids)), first_mask][:, allowed]
+    return allowed[at_mask.topk(min(top + 1, len(allowed)), dim=1).indices]
+
+
+def _whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """Return the tokens that are words by themselves, whatever marks a beginning or a piece."""
+    special = set(tokenizer.all_special_ids)
+    texts = {number: str(tokenizer.decode([number])).strip() for number in range(len(tokenizer))}
+    words = {n: text for n, text in texts.items() if n not in special and text.isalnum()}
+    cuts = tokenizer([f" {word}" for word in words.values()], add_special_tokens=False)
+    return {
+        number: word
+        for (number, word), ids in zip(words.items(), cuts["input_ids"], strict=True)
+        if ids == [number]
+    }
