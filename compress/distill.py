@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
-from .batches import tokenize
+from .batches import TokenizedExamples, tokenize
 from .config import DistillConfig, ObjectivesConfig, TrainingConfig
 from .data import load_description, load_split
 from .folder import ModelDescription, load_tokenizer, save_model
@@ -17,6 +18,7 @@ from .summary import summarize
 from .teacher_outputs import TeacherOutputs, load_teacher_outputs
 from .tokenizer_check import check_same_cuts
 from .training import FitResult, fit, forget_checkpoints
+from .word_factors import factorise_words, word_rows
 
 
 def distill(
@@ -50,6 +52,10 @@ def distill(
     set_seed(seed)
     student, tokenizer_folder = build_student(config.student, teacher / "model", description.labels)
     tokenizer = load_tokenizer(tokenizer_folder)
+    rank = config.student.embedding_rank
+    if rank is not None:
+        learned_from = tokenize(load_split(examples, "train"), tokenizer, description.max_length)
+        factorise_words(student, rank, _counts(learned_from, word_rows(student).num_embeddings))
     result, validation_size = learn_from_teacher(
         student,
         tokenizer,
@@ -65,7 +71,7 @@ def distill(
     save_model(
         student,
         tokenizer,
-        ModelDescription(description.labels, description.max_length),
+        ModelDescription(description.labels, description.max_length, embedding_rank=rank),
         out / "model",
     )
     forget_checkpoints(out / "checkpoints")
@@ -118,3 +124,9 @@ def learn_from_teacher(
         callbacks=[FollowSchedule(model), *callbacks],
     )
     return result, len(validation)
+
+
+def _counts(examples: TokenizedExamples, vocabulary: int) -> Tensor:
+    """Return how often each token stands in the texts. Shape: (vocabulary,)."""
+    numbers = [number for ids in examples.input_ids for number in ids]
+    return torch.bincount(torch.tensor(numbers), minlength=vocabulary)

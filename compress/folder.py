@@ -1,7 +1,8 @@
 """The model folder: what torch-side stages hand to each other.
 
 `config.json`, `model.safetensors`, the tokenizer's files, and `pocketbert.json` with the labels and
-the widths of pruned layers, which transformers' own configuration cannot say.
+the widths of pruned layers and the rank of a factorised word table, which transformers' own
+configuration cannot say.
 """
 
 import json
@@ -21,6 +22,7 @@ from transformers.utils import logging as hf_logging
 from .bilstm import BilstmClassifier, BilstmModelConfig
 from .errors import ModelError
 from .surgery import shrink_to
+from .word_factors import use_factors
 
 # A new head is always missing from a checkpoint, and small files need no bar of their own.
 hf_logging.set_verbosity_error()
@@ -38,11 +40,13 @@ class ModelDescription:
         labels: Label names in the order of the logits.
         max_length: Longest input in tokens.
         widths: Per layer the heads and neurons that pruning left; empty for an unpruned model.
+        embedding_rank: Rank of the word table's two factors; None for an ordinary table.
     """
 
     labels: tuple[str, ...]
     max_length: int
     widths: list[dict[str, int]] = field(default_factory=list)
+    embedding_rank: int | None = None
 
 
 def save_model(
@@ -54,17 +58,20 @@ def save_model(
     """Write a model folder."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "pocketbert.json").write_text(json.dumps(asdict(description), indent=2))
+    said = {name: value for name, value in asdict(description).items() if value is not None}
+    (folder / "pocketbert.json").write_text(json.dumps(said, indent=2))
 
 
 def load_description(folder: Path) -> ModelDescription:
     """Read `pocketbert.json`."""
     found = json.loads((folder / "pocketbert.json").read_text())
-    return ModelDescription(tuple(found["labels"]), found["max_length"], found["widths"])
+    return ModelDescription(
+        tuple(found["labels"]), found["max_length"], found["widths"], found.get("embedding_rank")
+    )
 
 
 def load_model(folder: Path) -> PreTrainedModel:
-    """Rebuild a model in eval mode, pruned shapes included.
+    """Rebuild a model in eval mode, pruned and factorised shapes included.
 
     Raises:
         ModelError: The folder is no model folder of pocketbert.
@@ -75,9 +82,11 @@ def load_model(folder: Path) -> PreTrainedModel:
         )
     config = AutoConfig.from_pretrained(folder)
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
-    widths = load_description(folder).widths
-    if widths:
-        shrink_to(model, widths)
+    description = load_description(folder)
+    if description.widths:
+        shrink_to(model, description.widths)
+    if description.embedding_rank is not None:
+        use_factors(model, description.embedding_rank)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     model.eval()
     return model

@@ -1,5 +1,6 @@
 """Stage: remove heads and neurons for good, then recover by distillation if asked."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from .batches import Collate, tokenize
 from .config import PruneConfig
 from .data import load_description, load_split
 from .distill import learn_from_teacher
-from .folder import ModelDescription, load_model, load_tokenizer, save_model
+from .folder import load_description as load_model_description
+from .folder import load_model, load_tokenizer, save_model
 from .shrink import shrink
 from .summary import summarize
 from .surgery import widths_of
@@ -51,7 +53,6 @@ def prune(
         ModelError: The student is not BERT-shaped, has fewer units than a block, or cannot be made
             as fast as asked.
     """
-    description = load_description(data)
     model = load_model(student / "model")
     tokenizer = load_tokenizer(student / "model")
     batches = _sample(data, tokenizer, config.importance_examples, seed)
@@ -77,7 +78,7 @@ def prune(
     save_model(
         model,
         tokenizer,
-        ModelDescription(description.labels, description.max_length, widths),
+        replace(load_model_description(student / "model"), widths=widths),
         out / "model",
     )
     if config.training:

@@ -22,6 +22,7 @@ from .data import load_description, load_split, read_texts, write_text
 from .errors import ModelError
 from .folder import load_description as load_model_description
 from .folder import load_model, load_tokenizer, save_model
+from .word_factors import word_rows
 
 logger = logging.getLogger(__name__)
 
@@ -144,8 +145,7 @@ def trimmed_tokenizer(tokenizer: dict[str, Any], kept: list[int]) -> dict[str, A
 
 def keep_rows(model: PreTrainedModel, kept: list[int]) -> None:
     """Keep only these rows of the word table."""
-    table = model.get_input_embeddings()
-    assert isinstance(table, nn.Embedding)
+    table = word_rows(model)
     table.weight = nn.Parameter(table.weight.detach()[torch.tensor(kept)].clone())
     table.num_embeddings = len(kept)
     model.config.vocab_size = len(kept)

@@ -19,7 +19,8 @@ def quantize_embedding_rows(model: ModelProto) -> int:
     """Keep every large float table that Gather reads in INT8, one symmetric scale a row.
 
     Rows and scales are gathered first and multiplied after: a DequantizeLinear before the Gather
-    would dequantize the whole table in every call.
+    would dequantize the whole table in every call. What is gathered may itself enter a quantized
+    product, whose scale is called `<tensor>_scale`.
     """
     tables = initializers(model)
     count = 0
@@ -38,9 +39,9 @@ def quantize_embedding_rows(model: ModelProto) -> int:
             [node],
             [
                 helper.make_node("Gather", [f"{base}_rows", indices], [f"{out}_int8"]),
-                helper.make_node("Gather", [f"{base}_row_scale", indices], [f"{out}_scale"]),
+                helper.make_node("Gather", [f"{base}_row_scale", indices], [f"{out}_row_scale"]),
                 helper.make_node("Cast", [f"{out}_int8"], [f"{out}_cast"], to=TensorProto.FLOAT),
-                helper.make_node("Mul", [f"{out}_cast", f"{out}_scale"], [out]),
+                helper.make_node("Mul", [f"{out}_cast", f"{out}_row_scale"], [out]),
             ],
         )
         count += 1

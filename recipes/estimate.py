@@ -43,6 +43,7 @@ class Shape:
         other_embeddings: Rows of the position and segment tables.
         bias_table: Numbers in a table of relative positions.
         labels: Classes.
+        embedding_rank: Rank of the token table's two factors; None for one table.
     """
 
     hidden_size: int
@@ -54,6 +55,7 @@ class Shape:
     other_embeddings: int
     bias_table: int
     labels: int
+    embedding_rank: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ def student_shape(start: Shape, student: StudentConfig) -> Shape:
         hidden_size=hidden_size,
         heads=layers * (hidden_size // start.head_size),
         neurons=layers * intermediate_size,
+        embedding_rank=student.embedding_rank,
     )
 
 
@@ -153,14 +156,17 @@ def size_of(shape: Shape, length: int) -> Size:
     """Count parameters and multiply-accumulates.
 
     A layer of width d with attention width a and f neurons does, for n tokens, 4 n d a in its four
-    projections, 2 n^2 a in scores and mixing, 2 n d f in the feed-forward part.
+    projections, 2 n^2 a in scores and mixing, 2 n d f in the feed-forward part; word factors of
+    rank r add n d r.
     """
     width, attention = shape.hidden_size, shape.heads * shape.head_size
     matrices = 4 * width * attention + 2 * width * shape.neurons
+    matrices += width * (shape.embedding_rank or 0)
     head = width * width + width * shape.labels
     vectors = 3 * attention + shape.neurons + shape.layers * 6 * width
     vectors += width + shape.labels + 2 * width + shape.bias_table
-    tokens, others = shape.vocabulary * width, shape.other_embeddings * width
+    tokens = shape.vocabulary * (shape.embedding_rank or width)
+    others = shape.other_embeddings * width
     parameters = matrices + head + vectors + tokens + others
     float_numbers = parameters - matrices - tokens
     return Size(

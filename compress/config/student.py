@@ -42,6 +42,7 @@ class StudentConfig:
         layers: How many layers (spread evenly over the initial model's), or which, from 0.
         hidden_size: Width, if smaller than the initial model's.
         intermediate_size: Feed-forward width, if smaller than the initial model's.
+        embedding_rank: Rank of two factors that stand for the word table; none keeps it whole.
         bilstm: The LSTM's widths.
     """
 
@@ -50,6 +51,7 @@ class StudentConfig:
     layers: int | tuple[int, ...] | None = None
     hidden_size: int | None = None
     intermediate_size: int | None = None
+    embedding_rank: int | None = None
     bilstm: BilstmConfig | None = None
 
     def __post_init__(self) -> None:
@@ -59,7 +61,7 @@ class StudentConfig:
                 "layers is missing, expected how many layers the student has, or which (or a "
                 "bilstm section)",
             )
-        for name in ("layers", "hidden_size", "intermediate_size"):
+        for name in ("layers", "hidden_size", "intermediate_size", "embedding_rank"):
             check(
                 self.bilstm is None or getattr(self, name) is None,
                 f"{name} is {getattr(self, name)}, expected none (null) beside bilstm, whose "
@@ -73,9 +75,15 @@ class StudentConfig:
                 len(self.layers) > 0 and self.layers == rising and rising[0] >= 0,
                 f"layers is {list(self.layers)}, expected distinct layer numbers in rising order",
             )
-        for name in ("hidden_size", "intermediate_size"):
+        for name in ("hidden_size", "intermediate_size", "embedding_rank"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
+        if self.embedding_rank is not None and self.hidden_size is not None:
+            check(
+                self.embedding_rank < self.hidden_size,
+                f"embedding_rank is {self.embedding_rank}, expected below hidden_size "
+                f"{self.hidden_size} (or none (null), which keeps the word table whole)",
+            )
 
     @property
     def depth(self) -> int:

@@ -17,6 +17,7 @@ from transformers import (
 
 from pocketbert.compress.bilstm import BilstmClassifier, BilstmModelConfig
 from pocketbert.compress.data import load_description
+from pocketbert.compress.word_factors import factorise_words
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.export import export_onnx
@@ -61,13 +62,25 @@ def bilstm(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary
     return _stages(tmp_path_factory.mktemp("bilstm"), tiny_data, model, vocabulary, specials)
 
 
-def _stages(root: Path, data: Path, model, words: list[str], specials) -> SimpleNamespace:
+@pytest.fixture(scope="session")
+def factorised(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(**SHAPE))
+    factorise_words(model, 24, torch.ones(300))
+    specials = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
+    root = tmp_path_factory.mktemp("factorised")
+    return _stages(root, tiny_data, model, vocabulary, specials, {"embedding_rank": 24})
+
+
+def _stages(
+    root: Path, data: Path, model, words: list[str], specials, about: dict[str, int] | None = None
+) -> SimpleNamespace:
     """Every stage's folder, as the pipeline would leave them."""
     stages = SimpleNamespace(root=root, data=data)
     for name in ("student", "exported", "quantized", "compiled"):
         setattr(stages, name, root / name)
         (root / name).mkdir()
-    write_model_folder(stages.student / "model", data, model, words, specials)
+    write_model_folder(stages.student / "model", data, model, words, specials, about or {})
     stages.export = export_onnx(out=stages.exported, data=data, model=stages.student)
     stages.quantize = quantize(
         out=stages.quantized,
@@ -88,7 +101,9 @@ def _stages(root: Path, data: Path, model, words: list[str], specials) -> Simple
     return stages
 
 
-def write_model_folder(folder: Path, data: Path, model, words: list[str], specials) -> None:
+def write_model_folder(
+    folder: Path, data: Path, model, words: list[str], specials, more: dict[str, int]
+) -> None:
     with torch.no_grad():  # equal initial biases and norms would hide a mix-up
         for parameter in model.parameters():
             if parameter.dim() == 1:
@@ -96,7 +111,7 @@ def write_model_folder(folder: Path, data: Path, model, words: list[str], specia
     model.save_pretrained(folder)
     description = load_description(data)
     about = {"labels": list(description.labels), "max_length": description.max_length, "widths": []}
-    (folder / "pocketbert.json").write_text(json.dumps(about))
+    (folder / "pocketbert.json").write_text(json.dumps(about | more))
     start, end, _, unknown = specials
     numbers = {word: number for number, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordPiece(numbers, unk_token=unknown))

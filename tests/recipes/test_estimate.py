@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -44,16 +45,22 @@ def test_parameters_are_those_that_the_model_really_has(model_type):
     assert size_of(shape_from_config(config.to_dict(), labels=3), 16).parameters == real
 
 
-def test_macs_are_those_that_torch_counts():
+@pytest.mark.parametrize("rank", [None, 8])
+def test_macs_are_those_that_torch_counts(rank):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
     from transformers import BertConfig, BertForSequenceClassification
 
+    from pocketbert.compress.word_factors import use_factors
+
     model = BertForSequenceClassification(BertConfig(**SMALL)).eval()
+    if rank is not None:
+        use_factors(model, rank)
     model.set_attn_implementation("eager")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(input_ids=torch.zeros(1, 24, dtype=torch.long))
-    size = size_of(shape_from_config(BertConfig(**SMALL).to_dict(), labels=2), length=24)
+    shape = shape_from_config(BertConfig(**SMALL).to_dict(), labels=2)
+    size = size_of(replace(shape, embedding_rank=rank), length=24)
     assert size.macs == counter.get_total_flops() // 2
 
 
@@ -95,10 +102,13 @@ def test_pruning_is_what_the_stage_does(tiny_checkpoint, dropped):
         "{layers: 2}",
         "{layers: [1, 3], hidden_size: 16}",
         "{layers: 3, intermediate_size: 24}",
+        "{layers: 2, embedding_rank: 8}",
         "{bilstm: {embedding_size: 16, hidden_size: 12}}",
     ],
 )
 def test_the_student_is_what_the_stage_builds(write, here, tiny_checkpoint, student):
+    import torch
+
     from pocketbert.compress.folder import (
         ModelDescription,
         load_checkpoint,
@@ -106,6 +116,7 @@ def test_the_student_is_what_the_stage_builds(write, here, tiny_checkpoint, stud
         save_model,
     )
     from pocketbert.compress.student import build_student
+    from pocketbert.compress.word_factors import factorise_words
 
     recipe = load_recipe(
         write(),
@@ -125,6 +136,9 @@ def test_the_student_is_what_the_stage_builds(write, here, tiny_checkpoint, stud
         teacher,
     )
     model, _ = build_student(recipe.distill.student, teacher, recipe.task.labels)
+    rank = recipe.distill.student.embedding_rank
+    if rank is not None:
+        factorise_words(model, rank, torch.ones(model.config.vocab_size))
     sizes = estimate(recipe)
     assert list(sizes) == ["teacher", "student"]
     assert sizes["student"].parameters == sum(p.numel() for p in model.parameters())

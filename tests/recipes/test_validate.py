@@ -25,7 +25,7 @@ PLANTED = {
         "    layers: 3",
         "    layer: 3",
         "small.yaml:21: distill.student.layer: unknown key, expected one of init, layers, "
-        "hidden_size, intermediate_size, bilstm; did you mean 'layers'?",
+        "hidden_size, intermediate_size, embedding_rank, bilstm; did you mean 'layers'?",
     ),
     "typo in a section": (
         "quantize:",
@@ -42,6 +42,12 @@ PLANTED = {
         "  isa: auto",
         "  zzz: 1",
         "small.yaml:39: compile.zzz: unknown key, expected one of target, isa, threads",
+    ),
+    "factors wider than the table": (
+        "    layers: 3",
+        "    layers: 3\n    hidden_size: 48\n    embedding_rank: 48",
+        "small.yaml:23: distill.student.embedding_rank is 48, expected below hidden_size 48 (or "
+        "none (null), which keeps the word table whole)",
     ),
     "text for an integer": (
         "    layers: 3",
@@ -420,6 +426,12 @@ PLANTED = {
 
 # (form of the student, overrides, the whole message)
 PLANTED_BESIDE_AN_LSTM = {
+    "factors of a table that is narrow anyway": (
+        "    bilstm: {}\n    embedding_rank: 8",
+        ["prune=null", "distill.objectives.hidden=null"],
+        "small.yaml:22: distill.student.embedding_rank is 8, expected none (null) beside bilstm, "
+        "whose widths stand in its own section",
+    ),
     "two forms of student": (
         "    layers: 3\n    bilstm: {}",
         ["prune=null", "distill.objectives.hidden=null"],
