@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pocketbert.compress.config import ADDED_LATER
 from pocketbert.compress.errors import UserError
 
 from .record import (
@@ -219,7 +220,14 @@ class StageCache:
     def _canonical(self, value: Any) -> Any:
         """Make JSON of params; a folder of the cache counts by its name, wherever the cache is."""
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            value = dataclasses.asdict(value)
+            value = {
+                field.name: getattr(value, field.name)
+                for field in dataclasses.fields(value)
+                if not (
+                    ADDED_LATER.items() <= field.metadata.items()
+                    and getattr(value, field.name) == field.default
+                )
+            }
         if isinstance(value, Mapping):
             return {str(key): self._canonical(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

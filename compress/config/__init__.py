@@ -1,6 +1,6 @@
 """What a recipe may say about data and training; importable without torch."""
 
-from .checks import STRICT, check, check_fraction, check_positive
+from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .data import (
     AugmentConfig,
     ColumnsConfig,
@@ -38,6 +38,7 @@ from .student import BilstmConfig, DistillConfig, PruneConfig, StudentConfig, Tr
 from .training import TeacherConfig, TrainingConfig
 
 __all__ = [
+    "ADDED_LATER",
     "EMBEDDINGS",
     "STRICT",
     "AttentionConfig",

@@ -3,6 +3,10 @@
 # Without it pydantic drops an unknown key of a dataclass silently; a test holds every config to it.
 STRICT = {"extra": "forbid"}
 
+# Metadata of a field that an earlier release did not have: it counts in a stage's fingerprint only
+# where it differs from its default, so that results of hours made without it stay valid.
+ADDED_LATER = {"added_later": True}
+
 
 def check_fraction(name: str, value: float, low_open: bool = False) -> None:
     """Raise ValueError unless `value` lies in [0, 1), or (0, 1) with `low_open`."""

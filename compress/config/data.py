@@ -1,9 +1,9 @@
 """The task, its labelled data, and texts without labels."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from .checks import STRICT, check, check_fraction, check_positive
+from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .sources import Source
 
 
@@ -198,11 +198,11 @@ class AugmentConfig:
     spans: SpansConfig | None = None
     mixed: MixedConfig | None = None
     words: WordsConfig | None = None
-    masked: MaskedConfig | None = None
-    masked_words: MaskedWordsConfig | None = None
+    masked: MaskedConfig | None = field(default=None, metadata=ADDED_LATER)
+    masked_words: MaskedWordsConfig | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
-        names = [field.name for field in fields(self)]
+        names = [each.name for each in fields(self)]
         check(
             any(getattr(self, name) for name in names),
             f"augment is empty, expected at least one of {', '.join(names)}",

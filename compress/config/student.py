@@ -1,10 +1,10 @@
 """The student, and the stages that make and shrink it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from .checks import STRICT, check, check_fraction, check_positive
+from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .data import UnlabelledConfig
 from .objectives import EMBEDDINGS, ObjectivesConfig
 from .sources import Source
@@ -51,7 +51,7 @@ class StudentConfig:
     layers: int | tuple[int, ...] | None = None
     hidden_size: int | None = None
     intermediate_size: int | None = None
-    embedding_rank: int | None = None
+    embedding_rank: int | None = field(default=None, metadata=ADDED_LATER)
     bilstm: BilstmConfig | None = None
 
     def __post_init__(self) -> None:

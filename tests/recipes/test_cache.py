@@ -3,10 +3,12 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from pocketbert.compress.config import ADDED_LATER
 from pocketbert.eval.config import EvaluateConfig
 from pocketbert.recipes.cache import Stage, StageCache
 from pocketbert.recipes.record import RECORD
@@ -166,3 +168,28 @@ def test_a_crash_leaves_no_finished_stage(cache):
     with pytest.raises(TypeError):
         cache.run(step)
     assert cache.finished(step) is None
+
+
+@dataclass(frozen=True)
+class Before:
+    layers: int = 2
+
+
+@dataclass(frozen=True)
+class Later(Before):
+    width: int | None = field(default=None, metadata=ADDED_LATER)
+
+
+@dataclass(frozen=True)
+class Unmarked(Before):
+    width: int | None = None
+
+
+def test_a_key_that_came_later_counts_only_where_it_is_used(tmp_path):
+    def fingerprint(config):
+        return StageCache(tmp_path).step("s", Stage("m:f"), {"config": [config]}).fingerprint
+
+    assert fingerprint(Later()) == fingerprint(Before())
+    assert fingerprint(Unmarked()) != fingerprint(Before())
+    used = {fingerprint(Later(width=width)) for width in (3, 4)}
+    assert len(used | {fingerprint(Before())}) == 3
