@@ -3,10 +3,12 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
 
 from .batches import Collate, TokenizedExamples, batches_by_length
 from .config import MaskedWordsConfig
@@ -124,12 +126,25 @@ def _best(
     allowed: Tensor,
     top: int,
 ) -> Tensor:
-    """Return the likeliest allowed tokens, and one to spare. Shape: (batch, top + 1)."""
+    """Return the likeliest allowed tokens, and one to spare. Shape: (batch, top + 1).
+
+    The head reads the masked position only: the logits of a whole batch would take a gigabyte.
+    """
     ids = batch["input_ids"]
-    logits = model(input_ids=ids, attention_mask=batch["attention_mask"]).logits
-    first_mask = (ids == tokenizer.mask_token_id).int().argmax(dim=1)
-    at_mask = logits[torch.arange(len(ids)), first_mask][:, allowed]
-    return allowed[at_mask.topk(min(top + 1, len(allowed)), dim=1).indices]
+    mask_positions = (ids == tokenizer.mask_token_id).int().argmax(dim=1)
+
+    def at_mask(module: nn.Module, inputs: Any, output: BaseModelOutput) -> BaseModelOutput:
+        assert output.last_hidden_state is not None
+        rows = torch.arange(len(ids))
+        output.last_hidden_state = output.last_hidden_state[rows, mask_positions, None]
+        return output
+
+    handle = model.base_model.register_forward_hook(at_mask)
+    try:
+        logits = model(input_ids=ids, attention_mask=batch["attention_mask"]).logits[:, 0, allowed]
+    finally:
+        handle.remove()
+    return allowed[logits.topk(min(top + 1, len(allowed)), dim=1).indices]
 
 
 def _whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
