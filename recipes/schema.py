@@ -9,6 +9,7 @@ from pocketbert.compress.config import (
     DataConfig,
     DistillConfig,
     PruneConfig,
+    QatConfig,
     SparsifyConfig,
     TaskConfig,
     TeacherConfig,
@@ -37,6 +38,7 @@ class Recipe:
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
         sparsify: Single weights of it that become zero.
+        qat: Training in which it gets used to INT8.
         trim: The tokens that stay in the vocabulary.
         quantize: INT8.
         compile: What the engine is built for.
@@ -54,6 +56,7 @@ class Recipe:
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
     sparsify: SparsifyConfig | None = None
+    qat: QatConfig | None = None
     trim: TrimConfig | None = None
     quantize: QuantizeConfig | None = None
     compile: CompileConfig
@@ -86,11 +89,19 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"because task.labels has {labels} entries, not two"
         )
     later = {"prune": recipe.prune, "sparsify": recipe.sparsify}
-    learns = recipe.distill or any(section and section.training for section in later.values())
+    trained = any(section and section.training for section in later.values())
+    learns = recipe.distill or recipe.qat or trained
     if recipe.transfer is not None and not learns:
         yield (
-            "transfer is a section, expected none without distill, prune.training or "
-            "sparsify.training, which learn from it"
+            "transfer is a section, expected none without distill, prune.training, "
+            "sparsify.training or qat, which learn from it"
+        )
+    if recipe.qat and not recipe.quantize:
+        yield "qat is a section, expected none (null) without quantize, which it prepares for"
+    if recipe.qat and recipe.sparsify:
+        yield (
+            "qat is a section, expected none (null) beside sparsify, whose zeros its training "
+            "would fill"
         )
     if recipe.distill and recipe.distill.student.bilstm:
         for name in (name for name, section in later.items() if section):
@@ -115,7 +126,12 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
 
 
 def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
-    sections = {"distill": recipe.distill, "prune": recipe.prune, "sparsify": recipe.sparsify}
+    sections = {
+        "distill": recipe.distill,
+        "prune": recipe.prune,
+        "sparsify": recipe.sparsify,
+        "qat": recipe.qat,
+    }
     for name, section in sections.items():
         if section is None or section.objectives is None:
             continue

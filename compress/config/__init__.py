@@ -30,6 +30,7 @@ from .objectives import (
     Weight,
     outputs_wanted,
 )
+from .qat import MIN_CHANNELS, QatConfig
 from .sources import PypiFile, PypiSource, Source
 from .sparsity import SparsifyConfig
 from .student import BilstmConfig, DistillConfig, PruneConfig, StudentConfig, TrimConfig
@@ -37,6 +38,7 @@ from .training import TeacherConfig, TrainingConfig
 
 __all__ = [
     "EMBEDDINGS",
+    "MIN_CHANNELS",
     "STRICT",
     "AttentionConfig",
     "AugmentConfig",
@@ -57,6 +59,7 @@ __all__ = [
     "PruneConfig",
     "PypiFile",
     "PypiSource",
+    "QatConfig",
     "RelationsConfig",
     "SoftTargetsConfig",
     "Source",
