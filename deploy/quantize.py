@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from pocketbert.compress.config import MIN_CHANNELS
 from pocketbert.compress.data import load_description, load_split
 from pocketbert.compress.progress import Progress, progress
 
@@ -34,9 +35,6 @@ METHODS = {
     "minmax": CalibrationMethod.MinMax,
     "percentile": CalibrationMethod.Percentile,
 }
-
-# A narrower product (the classifier's) costs nothing in float and decides the answer.
-MIN_CHANNELS = 16
 
 
 def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -> dict[str, Any]:

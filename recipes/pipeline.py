@@ -8,6 +8,7 @@ from pocketbert.compress.config import (
     DistillConfig,
     OutputsWanted,
     PruneConfig,
+    QatConfig,
     Source,
     SparsifyConfig,
     outputs_wanted,
@@ -32,11 +33,13 @@ STAGES = {
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
     "sparsify": Stage("pocketbert.compress.sparsify:sparsify"),
+    "qat": Stage("pocketbert.compress.qat:train_quantized"),
     "trim": Stage("pocketbert.compress.vocabulary:trim"),
     "export-teacher": EXPORT,
     "export-student": EXPORT,
     "export-pruned": EXPORT,
     "export-sparse": EXPORT,
+    "export-qat": EXPORT,
     "export-trimmed": EXPORT,
     "quantize": Stage("pocketbert.deploy.quantize:quantize", version=2),
     "compile": Stage("pocketbert.deploy.compile:compile_bundle", version=3),
@@ -175,6 +178,17 @@ def _compress(
             teacher_outputs=outputs,
         )
         exported = made.export("sparse", "Sparse, FP32", data, model)
+    if recipe.qat:
+        model = made.stage(
+            "qat",
+            config=recipe.qat,
+            seed=recipe.seed,
+            data=data,
+            examples=examples,
+            student=model,
+            teacher_outputs=outputs,
+        )
+        exported = made.export("qat", "Quantization-aware, FP32", data, model)
     if recipe.trim:
         tables = [table.source for table in recipe.trim.texts]
         model = made.stage(
@@ -276,8 +290,8 @@ def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
 
 def _learning_sections(
     recipe: Recipe,
-) -> tuple[DistillConfig | PruneConfig | SparsifyConfig | None, ...]:
-    return recipe.distill, recipe.prune, recipe.sparsify
+) -> tuple[DistillConfig | PruneConfig | SparsifyConfig | QatConfig | None, ...]:
+    return recipe.distill, recipe.prune, recipe.sparsify, recipe.qat
 
 
 def _for_this_machine(config: CompileConfig) -> CompileConfig:

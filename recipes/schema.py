@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pocketbert.compress.config import (
     STRICT,
     DataConfig,
     DistillConfig,
     PruneConfig,
+    QatConfig,
     SparsifyConfig,
     TaskConfig,
     TeacherConfig,
@@ -20,6 +22,7 @@ from pocketbert.eval.config import EvaluateConfig
 
 # Results lie in `<work>/<name>`, beside the cache.
 CACHE_FOLDER = "stages"
+LearningConfig: TypeAlias = DistillConfig | PruneConfig | SparsifyConfig | QatConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ class Recipe:
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
         sparsify: Single weights of it that become zero.
+        qat: Training in which it gets used to INT8.
         trim: The tokens that stay in the vocabulary.
         quantize: INT8.
         compile: What the engine is built for.
@@ -56,6 +60,7 @@ class Recipe:
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
     sparsify: SparsifyConfig | None = None
+    qat: QatConfig | None = None
     trim: TrimConfig | None = None
     quantize: QuantizeConfig | None = None
     compile: CompileConfig
@@ -87,24 +92,28 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
-    after_distill = {"prune": recipe.prune, "sparsify": recipe.sparsify}
-    later = {name: section for name, section in after_distill.items() if section}
-    learns = recipe.distill or any(section.training for section in later.values())
-    if recipe.transfer is not None and not learns:
+    learning = _learning_sections(recipe)
+    if recipe.transfer is not None and not any(section.training for section in learning.values()):
         yield (
-            "transfer is a section, expected none without distill, prune.training or "
-            "sparsify.training, which learn from it"
+            "transfer is a section, expected none without distill, prune.training, "
+            "sparsify.training or qat, which learn from it"
         )
-    learning = [section for section in (recipe.distill, *later.values()) if section]
-    chosen = [section.objectives.chosen for section in learning if section.objectives]
+    if recipe.qat and not recipe.quantize:
+        yield "qat is a section, expected none (null) without quantize, which it prepares for"
+    if recipe.qat and recipe.sparsify:
+        yield (
+            "qat is a section, expected none (null) beside sparsify, whose zeros its training "
+            "would fill"
+        )
+    chosen = [section.objectives.chosen for section in learning.values() if section.objectives]
     if recipe.further_teachers and not any({"soft_targets", "logits"} & set(c) for c in chosen):
         yield (
             f"further_teachers has {len(recipe.further_teachers)} entries, expected none without "
-            "an objective soft_targets or logits in distill, prune or sparsify, which learn from "
-            "their mean"
+            "an objective soft_targets or logits in distill, prune, sparsify or qat, which learn "
+            "from their mean"
         )
     if recipe.distill and recipe.distill.student.bilstm:
-        for name in later:
+        for name in sorted({"prune", "sparsify"} & set(learning)):
             yield (
                 f"{name} is a section, expected none (null) with distill.student.bilstm, which "
                 "has no heads and no feed-forward neurons"
@@ -122,15 +131,25 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"{depth} layers"
         )
     if recipe.distill is not None:
-        yield from _layer_map_problems(recipe, recipe.distill.student.depth)
+        yield from _layer_map_problems(learning, recipe.distill.student.depth)
     if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
-        yield from _lost_head_problems(later)
+        yield from _lost_head_problems(learning)
 
 
-def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
-    sections = {"distill": recipe.distill, "prune": recipe.prune, "sparsify": recipe.sparsify}
+def _learning_sections(recipe: Recipe) -> dict[str, LearningConfig]:
+    """Return the sections that may learn from the teacher, as far as they are given."""
+    sections = {
+        "distill": recipe.distill,
+        "prune": recipe.prune,
+        "sparsify": recipe.sparsify,
+        "qat": recipe.qat,
+    }
+    return {name: section for name, section in sections.items() if section}
+
+
+def _layer_map_problems(sections: dict[str, LearningConfig], depth: int) -> Iterator[str]:
     for name, section in sections.items():
-        if section is None or section.objectives is None:
+        if section.objectives is None:
             continue
         for objective, config in section.objectives.chosen.items():
             layers = getattr(config, "layers", None)
@@ -143,8 +162,10 @@ def _layer_map_problems(recipe: Recipe, depth: int) -> Iterator[str]:
                 )
 
 
-def _lost_head_problems(sections: dict[str, PruneConfig | SparsifyConfig]) -> Iterator[str]:
+def _lost_head_problems(sections: dict[str, LearningConfig]) -> Iterator[str]:
     for name, section in sections.items():
+        if name == "distill":  # comes before the heads go
+            continue
         for objective in ("attention", "relations"):
             if section.objectives and objective in section.objectives.chosen:
                 yield (

@@ -32,6 +32,7 @@ from .objectives import (
     Weight,
     outputs_wanted,
 )
+from .qat import MIN_CHANNELS, QatConfig
 from .sources import PypiFile, PypiSource, Source
 from .sparsity import SparsifyConfig
 from .student import BilstmConfig, DistillConfig, PruneConfig, StudentConfig, TrimConfig
@@ -40,6 +41,7 @@ from .training import TeacherConfig, TrainingConfig
 __all__ = [
     "ADDED_LATER",
     "EMBEDDINGS",
+    "MIN_CHANNELS",
     "STRICT",
     "AttentionConfig",
     "AugmentConfig",
@@ -62,6 +64,7 @@ __all__ = [
     "PruneConfig",
     "PypiFile",
     "PypiSource",
+    "QatConfig",
     "RelationsConfig",
     "SoftTargetsConfig",
     "Source",

@@ -40,7 +40,8 @@ def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
     full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER)
     names = [name.removesuffix("-1") for name in full]
-    assert sorted(names, key=list(STAGES).index) == list(STAGES)
+    learning = ["qat", "export-qat"]
+    assert sorted([*names, *learning], key=list(STAGES).index) == list(STAGES)
 
 
 def test_without_transfer_the_training_split_is_learned_from(planned):
@@ -157,6 +158,17 @@ def test_a_bilstm_goes_the_way_of_any_student(planned):
     lstm = ("distill.student={layers: null, bilstm: {}}", "distill.objectives.hidden=null")
     steps = planned(*lstm, "prune=null")
     assert steps["compile"].params["exported"] == steps["export-student"].folder
+
+
+def test_int8_is_learned_last_and_shrinking_the_vocabulary_follows(planned):
+    section = "qat={objectives: {logits: {weight: 1}}, training: {epochs: 1, learning_rate: 1e-4}}"
+    steps = planned(section, "trim={}")
+    assert steps["qat"].params["student"] == steps["prune"].folder
+    assert steps["qat"].params["teacher_outputs"] == steps["teacher-outputs"].folder
+    assert steps["trim"].params["student"] == steps["qat"].folder
+    names = list(steps)
+    assert names.index("prune") < names.index("qat") < names.index("trim") < names.index("quantize")
+    assert planned(section)["quantize"].params["exported"] == planned(section)["export-qat"].folder
 
 
 def test_weights_become_zero_after_pruning_and_may_ask_the_teacher(planned):

@@ -16,7 +16,7 @@ from .conftest import RECIPE
 SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
 TOP = (
     "name, about, seed, task, data, teacher, further_teachers, transfer, distill, prune, sparsify, "
-    "trim, quantize, compile, evaluate"
+    "qat, trim, quantize, compile, evaluate"
 )
 
 # (what is replaced, by what, the whole message)
@@ -48,6 +48,25 @@ PLANTED = {
         "    layers: 3\n    hidden_size: 48\n    embedding_rank: 48",
         "small.yaml:23: distill.student.embedding_rank is 48, expected below hidden_size 48 (or "
         "none (null), which keeps the word table whole)",
+    ),
+    "learning INT8 that is not asked for": (
+        "quantize:\n  calibration_examples: 64\n",
+        "qat: {objectives: {logits: {weight: 1}}, training: {epochs: 1, learning_rate: 1e-4}}\n",
+        "small.yaml:36: qat is a section, expected none (null) without quantize, which it prepares "
+        "for",
+    ),
+    "learning INT8 beside zeros": (
+        "quantize:\n",
+        "sparsify: {pattern: '2:4'}\nqat: {objectives: {logits: {weight: 1}}, "
+        "training: {epochs: 1, learning_rate: 1e-4}}\nquantize:\n",
+        "small.yaml:37: qat is a section, expected none (null) beside sparsify, whose zeros its "
+        "training would fill",
+    ),
+    "six bits": (
+        "quantize:\n",
+        "qat: {weight_bits: 6, objectives: {logits: {weight: 1}}, "
+        "training: {epochs: 1, learning_rate: 1e-4}}\nquantize:\n",
+        "small.yaml:36: qat.weight_bits is 6, expected one of 7, 8",
     ),
     "text for an integer": (
         "    layers: 3",
@@ -484,7 +503,7 @@ def test_further_teachers_that_nothing_learns_from_are_refused(write):
             load_recipe(write(), [further, override])
         assert str(caught.value).endswith(
             "further_teachers has 1 entries, expected none without an objective soft_targets or "
-            "logits in distill, prune or sparsify, which learn from their mean"
+            "logits in distill, prune, sparsify or qat, which learn from their mean"
         )
 
 

@@ -1,0 +1,98 @@
+"""Stage: let the student learn while it sees its weights and activations in INT8."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .batches import Collate, TokenizedExamples, tokenize
+from .config import QatConfig
+from .data import load_description as load_data_description
+from .data import load_split
+from .distill import learn_from_teacher
+from .fake_quantization import FollowRanges, add_rounding, remove_rounding, set_stage
+from .folder import load_description, load_model, load_tokenizer, save_model
+from .summary import summarize
+from .teacher_outputs import load_teacher_outputs
+from .training import forget_checkpoints
+
+
+def train_quantized(
+    *,
+    config: QatConfig,
+    seed: int,
+    data: Path,
+    examples: Path,
+    student: Path,
+    teacher_outputs: Path,
+    out: Path,
+) -> dict[str, Any]:
+    """Train with rounded weights and activations; write the float weights behind as `out/model`.
+
+    What is exported and quantized afterwards is this model; its ranges are calibrated anew, on the
+    weights that the training ended with.
+
+    Args:
+        config: Bits, objectives and training.
+        seed: Choice of the texts that ranges are measured on, order of batches and dropout.
+        data: Folder of the data stage.
+        examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
+        student: Folder of the stage that trained the student.
+        teacher_outputs: Folder of the teacher-outputs stage.
+        out: Stage folder; may hold the checkpoints of an interrupted try.
+
+    Returns:
+        The summary of a training stage, whose accuracy and agreement are those of the rounded
+        model, and how many matrices were rounded.
+
+    Raises:
+        ModelError: The objectives do not fit this student and teacher.
+    """
+    model = load_model(student / "model")
+    tokenizer = load_tokenizer(student / "model")
+    linears = add_rounding(model, config.weight_bits)
+    measure_ranges(model, tokenizer, linears, _sample(config, seed, data, tokenizer))
+    result, validation_size = learn_from_teacher(
+        model,
+        tokenizer,
+        config.objectives,
+        config.training,
+        seed=seed,
+        data=data,
+        examples=examples,
+        teacher_outputs=load_teacher_outputs(teacher_outputs),
+        out=out,
+        title="Train in INT8",
+        callbacks=[FollowRanges(linears)],
+    )
+    remove_rounding(linears)
+    save_model(model, tokenizer, load_description(student / "model"), out / "model")
+    forget_checkpoints(out / "checkpoints")
+    return summarize(model, result, validation_size) | {"rounded_matmuls": len(linears)}
+
+
+def _sample(
+    config: QatConfig, seed: int, data: Path, tokenizer: PreTrainedTokenizerBase
+) -> TokenizedExamples:
+    max_length = load_data_description(data).max_length
+    train = tokenize(load_split(data, "train"), tokenizer, max_length)
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(train), generator=generator)[: config.calibration_examples].tolist()
+    return TokenizedExamples([train.input_ids[r] for r in rows], [train.labels[r] for r in rows])
+
+
+@torch.inference_mode()
+def measure_ranges(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    linears: list[nn.Linear],
+    examples: TokenizedExamples,
+) -> None:
+    """Feed one text at a time: padding must not enter a range."""
+    collate = Collate(tokenizer.pad_token_id)
+    for row in range(len(examples)):
+        batch = collate([examples[row]])
+        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    set_stage(linears, "fixed")
