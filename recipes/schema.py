@@ -100,6 +100,11 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         )
     if recipe.qat and not recipe.quantize:
         yield "qat is a section, expected none (null) without quantize, which it prepares for"
+    if recipe.qat and recipe.qat.weight_bits == 8 and recipe.compile.isa == "x86_64":
+        yield (
+            "qat.weight_bits is 8, expected 7 because compile.isa is x86_64, whose products of 8 "
+            "bits saturate without VNNI"
+        )
     if recipe.qat and recipe.sparsify:
         yield (
             "qat is a section, expected none (null) beside sparsify, whose zeros its training "

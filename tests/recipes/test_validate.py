@@ -515,6 +515,18 @@ def test_widths_that_do_not_fall_into_fours_are_refused(write):
     )
 
 
+def test_weights_of_8_bits_are_refused_for_a_processor_whose_products_saturate(write):
+    training = "{epochs: 1, learning_rate: 1e-4}"
+    qat = f"qat={{weight_bits: 8, objectives: {{logits: {{weight: 1}}}}, training: {training}}}"
+    assert load_recipe(write(), [qat, "compile.isa=x86_64_vnni"]).qat is not None
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(), [qat, "compile.isa=x86_64"])
+    assert str(caught.value).endswith(
+        "qat.weight_bits is 8, expected 7 because compile.isa is x86_64, whose products of 8 bits "
+        "saturate without VNNI"
+    )
+
+
 def test_at_least_25_mistakes_are_planted():
     assert len(PLANTED) >= 25
 
