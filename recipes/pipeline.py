@@ -4,15 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pocketbert.compress.config import (
-    DistillConfig,
-    OutputsWanted,
-    PruneConfig,
-    QatConfig,
-    Source,
-    SparsifyConfig,
-    outputs_wanted,
-)
+from pocketbert.compress.config import OutputsWanted, Source, outputs_wanted
 from pocketbert.compress.fetch import source_fingerprint
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
@@ -126,30 +118,22 @@ def _compress(
     made: "_Plan", recipe: Recipe, data: Path, examples: Path, teacher: Path, exported: Path
 ) -> tuple[Path, Path]:
     """Add what makes the model smaller; return the folders of the last model and its export."""
-    model, outputs = teacher, None
-    if any(section and section.training for section in _learning_sections(recipe)):
-        further = _further_teachers(made, recipe, data)
-        # Given only where there are some, so that what was kept of one teacher stays valid.
-        together: dict[str, Any] = {"further_teachers": further} if further else {}
-        outputs = made.stage(
-            "teacher-outputs",
-            data=data,
-            examples=examples,
-            teacher=teacher,
-            wanted=_outputs_wanted(recipe),
-            **together,
-        )
+    outputs = _teacher_outputs(made, recipe, data, examples, teacher)
+    learning: dict[str, Any] = {
+        "seed": recipe.seed,
+        "data": data,
+        "examples": examples,
+        "teacher_outputs": outputs,
+    }
+    model = teacher
     if recipe.distill:
         init = recipe.distill.student.init
         model = made.stage(
             "distill",
             *([] if init in ("teacher", "fresh") else [init]),
             config=recipe.distill,
-            seed=recipe.seed,
-            data=data,
-            examples=examples,
             teacher=teacher,
-            teacher_outputs=outputs,
+            **learning,
         )
         exported = made.export("student", "Student, FP32", data, model)
     if recipe.prune:
@@ -159,35 +143,16 @@ def _compress(
             "prune",
             *([table_file] if table_file else []),
             config=recipe.prune,
-            seed=recipe.seed,
-            data=data,
-            examples=examples,
             student=model,
-            teacher_outputs=outputs,
             latency_table=table,
+            **learning,
         )
         exported = made.export("pruned", "Pruned, FP32", data, model)
     if recipe.sparsify:
-        model = made.stage(
-            "sparsify",
-            config=recipe.sparsify,
-            seed=recipe.seed,
-            data=data,
-            examples=examples,
-            student=model,
-            teacher_outputs=outputs,
-        )
+        model = made.stage("sparsify", config=recipe.sparsify, student=model, **learning)
         exported = made.export("sparse", "Sparse, FP32", data, model)
     if recipe.qat:
-        model = made.stage(
-            "qat",
-            config=recipe.qat,
-            seed=recipe.seed,
-            data=data,
-            examples=examples,
-            student=model,
-            teacher_outputs=outputs,
-        )
+        model = made.stage("qat", config=recipe.qat, student=model, **learning)
         exported = made.export("qat", "Quantization-aware, FP32", data, model)
     if recipe.trim:
         tables = [table.source for table in recipe.trim.texts]
@@ -196,6 +161,25 @@ def _compress(
         )
         exported = made.export("trimmed", "Trimmed, FP32", data, model)
     return model, exported
+
+
+def _teacher_outputs(
+    made: "_Plan", recipe: Recipe, data: Path, examples: Path, teacher: Path
+) -> Path | None:
+    """Add what the teachers say, where something learns from it."""
+    if not any(section.training for section in recipe.learning.values()):
+        return None
+    further = _further_teachers(made, recipe, data)
+    # Given only where there are some, so that what was kept of one teacher stays valid.
+    together: dict[str, Any] = {"further_teachers": further} if further else {}
+    return made.stage(
+        "teacher-outputs",
+        data=data,
+        examples=examples,
+        teacher=teacher,
+        wanted=_outputs_wanted(recipe),
+        **together,
+    )
 
 
 def _further_teachers(made: "_Plan", recipe: Recipe, data: Path) -> list[Path]:
@@ -282,16 +266,9 @@ class _Plan:
 
 
 def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
-    sections = [section for section in _learning_sections(recipe) if section]
-    objectives = [section.objectives for section in sections if section.objectives]
+    objectives = [one.objectives for one in recipe.learning.values() if one.objectives]
     depth = recipe.distill.student.depth if recipe.distill else None
     return outputs_wanted(objectives, depth)
-
-
-def _learning_sections(
-    recipe: Recipe,
-) -> tuple[DistillConfig | PruneConfig | SparsifyConfig | QatConfig | None, ...]:
-    return recipe.distill, recipe.prune, recipe.sparsify, recipe.qat
 
 
 def _for_this_machine(config: CompileConfig) -> CompileConfig:

@@ -71,6 +71,17 @@ class Recipe:
         if problems:
             raise ValueError("\n".join(problems))
 
+    @property
+    def learning(self) -> dict[str, LearningConfig]:
+        """The sections that may learn from the teacher, as far as they are given."""
+        sections = {
+            "distill": self.distill,
+            "prune": self.prune,
+            "sparsify": self.sparsify,
+            "qat": self.qat,
+        }
+        return {name: section for name, section in sections.items() if section}
+
 
 def _own_problems(recipe: Recipe) -> Iterator[str]:
     safe = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", recipe.name)
@@ -92,7 +103,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
-    learning = _learning_sections(recipe)
+    learning = recipe.learning
     if recipe.transfer is not None and not any(section.training for section in learning.values()):
         yield (
             "transfer is a section, expected none without distill, prune.training, "
@@ -139,17 +150,6 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         yield from _layer_map_problems(learning, recipe.distill.student.depth)
     if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
         yield from _lost_head_problems(learning)
-
-
-def _learning_sections(recipe: Recipe) -> dict[str, LearningConfig]:
-    """Return the sections that may learn from the teacher, as far as they are given."""
-    sections = {
-        "distill": recipe.distill,
-        "prune": recipe.prune,
-        "sparsify": recipe.sparsify,
-        "qat": recipe.qat,
-    }
-    return {name: section for name, section in sections.items() if section}
 
 
 def _layer_map_problems(sections: dict[str, LearningConfig], depth: int) -> Iterator[str]:
