@@ -72,13 +72,14 @@ def _on_input_gradient(
 
 def _watch(sums: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        activation = inputs[0]
+        # The hook must not hold the activation, which holds the hook: torch frees no such pair.
+        values = inputs[0].detach()
 
         def add(gradient: Tensor) -> None:
-            taylor = (activation.detach() * gradient).sum(1)  # (batch, features)
+            taylor = (values * gradient).sum(1)  # (batch, features)
             sums.add_(taylor.view(len(taylor), len(sums), -1).sum(-1).square().sum(0))
 
-        activation.register_hook(add)
+        inputs[0].register_hook(add)
 
     return hook
 

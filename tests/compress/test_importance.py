@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
@@ -67,3 +69,17 @@ def test_scores_are_the_fisher_information_of_a_mask(tiny_checkpoint):
             handle.remove()
     torch.testing.assert_close(heads[1] / copies, expected_heads, atol=0, rtol=0.1)
     torch.testing.assert_close(neurons[1] / copies, expected_neurons, atol=0, rtol=0.1)
+
+
+def test_no_activation_outlives_the_measurement(tiny_checkpoint):
+    model = BertForSequenceClassification(BertConfig.from_pretrained(tiny_checkpoint)).eval()
+    batch = {name: torch.ones(2, 8, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+
+    def tensors() -> int:
+        gc.collect()
+        return sum(type(found) is torch.Tensor for found in gc.get_objects())
+
+    fisher_importance(model, [batch])
+    before = tensors()
+    fisher_importance(model, [batch] * 5)
+    assert tensors() == before
