@@ -1,5 +1,6 @@
 """Stage: let the student learn while it sees its weights and activations in INT8."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .fake_quantization import FollowRanges, add_rounding, remove_rounding, set_
 from .folder import load_description, load_model, load_tokenizer, save_model
 from .summary import summarize
 from .teacher_outputs import load_teacher_outputs
-from .training import forget_checkpoints
+from .training import forget_checkpoints, untrained
 
 
 def train_quantized(
@@ -27,9 +28,12 @@ def train_quantized(
     examples: Path,
     student: Path,
     teacher_outputs: Path,
+    int8_check: Path | None = None,
     out: Path,
 ) -> dict[str, Any]:
     """Train with rounded weights and activations; write the float weights behind as `out/model`.
+
+    As a fallback (`only_below`) a model that INT8 does no harm is written as it is.
 
     What is exported and quantized afterwards is this model; its ranges are calibrated anew, on the
     weights that the training ended with.
@@ -41,17 +45,25 @@ def train_quantized(
         examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         student: Folder of the stage that trained the student.
         teacher_outputs: Folder of the teacher-outputs stage.
+        int8_check: Folder of the check-int8 stage, which `only_below` decides on.
         out: Stage folder; may hold the checkpoints of an interrupted try.
 
     Returns:
         The summary of a training stage, whose accuracy and agreement are those of the rounded
-        model, and how many matrices were rounded.
+        model, how many matrices were rounded (0 where no training was needed), and which share of
+        the accuracy INT8 kept without it, if that was asked.
 
     Raises:
         ModelError: The objectives do not fit this student and teacher.
     """
     model = load_model(student / "model")
     tokenizer = load_tokenizer(student / "model")
+    description = load_description(student / "model")
+    checked = json.loads((int8_check / "int8_check.json").read_text()) if int8_check else {}
+    if config.only_below is not None and checked["int8_kept"] >= config.only_below:
+        save_model(model, tokenizer, description, out / "model")
+        result, validation_size = untrained(model, tokenizer, data)
+        return summarize(model, result, validation_size) | {"rounded_matmuls": 0} | checked
     linears = add_rounding(model, config.weight_bits)
     measure_ranges(model, tokenizer, linears, _sample(config, seed, data, tokenizer))
     result, validation_size = learn_from_teacher(
@@ -68,9 +80,9 @@ def train_quantized(
         callbacks=[FollowRanges(linears)],
     )
     remove_rounding(linears)
-    save_model(model, tokenizer, load_description(student / "model"), out / "model")
+    save_model(model, tokenizer, description, out / "model")
     forget_checkpoints(out / "checkpoints")
-    return summarize(model, result, validation_size) | {"rounded_matmuls": len(linears)}
+    return summarize(model, result, validation_size) | {"rounded_matmuls": len(linears)} | checked
 
 
 def _sample(

@@ -14,6 +14,8 @@ from .cache import Stage, StageCache, Step
 from .schema import Recipe
 
 EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=2)
+QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=2)
+COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=3)
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),
     "check-tokenizers": Stage("pocketbert.compress.tokenizer_check:check_tokenizers"),
@@ -25,6 +27,9 @@ STAGES = {
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
     "sparsify": Stage("pocketbert.compress.sparsify:sparsify"),
+    "quantize-untrained": QUANTIZE,
+    "compile-untrained": COMPILE,
+    "check-int8": Stage("pocketbert.eval.int8_check:check_int8"),
     "qat": Stage("pocketbert.compress.qat:train_quantized"),
     "trim": Stage("pocketbert.compress.vocabulary:trim"),
     "export-teacher": EXPORT,
@@ -33,8 +38,8 @@ STAGES = {
     "export-sparse": EXPORT,
     "export-qat": EXPORT,
     "export-trimmed": EXPORT,
-    "quantize": Stage("pocketbert.deploy.quantize:quantize", version=2),
-    "compile": Stage("pocketbert.deploy.compile:compile_bundle", version=3),
+    "quantize": QUANTIZE,
+    "compile": COMPILE,
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
     "report": Stage("pocketbert.eval.report:write_report"),
 }
@@ -152,7 +157,10 @@ def _compress(
         model = made.stage("sparsify", config=recipe.sparsify, student=model, **learning)
         exported = made.export("sparse", "Sparse, FP32", data, model)
     if recipe.qat:
-        model = made.stage("qat", config=recipe.qat, student=model, **learning)
+        # Given only where it is wanted, because every argument counts in a stage's fingerprint.
+        checked = _check_int8(made, recipe, data, exported)
+        fallback: dict[str, Any] = {"int8_check": checked} if checked else {}
+        model = made.stage("qat", config=recipe.qat, student=model, **learning, **fallback)
         exported = made.export("qat", "Quantization-aware, FP32", data, model)
     if recipe.trim:
         tables = [table.source for table in recipe.trim.texts]
@@ -197,6 +205,14 @@ def _further_teachers(made: "_Plan", recipe: Recipe, data: Path) -> list[Path]:
     ]
 
 
+def _check_int8(made: "_Plan", recipe: Recipe, data: Path, exported: Path) -> Path | None:
+    """Add an engine that was not trained for INT8, where it decides whether that is needed."""
+    if not recipe.qat or recipe.qat.only_below is None:
+        return None
+    compiled = _engine(made, recipe, data, exported, "-untrained")
+    return made.stage("check-int8", data=data, exported=exported, compiled=compiled)
+
+
 def _latency_table(made: "_Plan", recipe: Recipe, data: Path, student: Path) -> Path | None:
     """Add its measurement where a speed-up is asked for and no table given."""
     if not recipe.prune or not recipe.prune.speedup or recipe.prune.latency_table:
@@ -213,11 +229,22 @@ def _latency_table(made: "_Plan", recipe: Recipe, data: Path, student: Path) -> 
 
 def _deploy(made: "_Plan", recipe: Recipe, data: Path, model: Path, exported: Path) -> None:
     """Add what makes an engine of the exported model."""
+    compiled = _engine(made, recipe, data, exported)
+    title = "Engine, INT8" if recipe.quantize else "Engine, FP32"
+    made.measure("engine", title, "bundle", compiled / "bundle", model)
+
+
+def _engine(
+    made: "_Plan", recipe: Recipe, data: Path, exported: Path, which: Literal["", "-untrained"] = ""
+) -> Path:
+    """Add quantization and compilation; return the folder of the latter."""
     quantized = None
     if recipe.quantize:
-        quantized = made.stage("quantize", config=recipe.quantize, data=data, exported=exported)
-    compiled = made.stage(
-        "compile",
+        quantized = made.stage(
+            f"quantize{which}", config=recipe.quantize, data=data, exported=exported
+        )
+    return made.stage(
+        f"compile{which}",
         config=_for_this_machine(recipe.compile),
         data=data,
         exported=exported,
@@ -225,8 +252,6 @@ def _deploy(made: "_Plan", recipe: Recipe, data: Path, model: Path, exported: Pa
         lineage={step.name: step.fingerprint for step in made.steps},
         name=recipe.name,
     )
-    title = "Engine, INT8" if quantized else "Engine, FP32"
-    made.measure("engine", title, "bundle", compiled / "bundle", model)
 
 
 @dataclass(frozen=True)

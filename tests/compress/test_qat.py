@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import numpy_helper
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -23,6 +25,7 @@ from pocketbert.compress.config import (
     TrainingConfig,
 )
 from pocketbert.compress.data import load_split
+from pocketbert.compress.distill import learn_from_teacher
 from pocketbert.compress.fake_quantization import (
     RANGE_RATE,
     RoundedInput,
@@ -43,7 +46,7 @@ from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.tokenizer import Tokenizer
 
 LOGITS = ObjectivesConfig(logits=LogitsConfig(weight=1.0))
-LEARNING = TrainingConfig(epochs=4, learning_rate=2e-3, batch_size=16, precision="float32")
+LEARNING = TrainingConfig(epochs=4, learning_rate=8e-4, batch_size=16, precision="float32")
 CONFIG = QatConfig(weight_bits=7, calibration_examples=64, objectives=LOGITS, training=LEARNING)
 
 
@@ -115,6 +118,38 @@ def test_it_saves_what_post_training_quantization_loses(
     assert agreement(engines["trained"], outputs) > 0.95
     difference = np.abs(engines["trained"] - floats["trained"]).max()
     assert 0 < difference < 0.1 * np.abs(floats["trained"]).max()
+
+
+def test_learning_as_long_in_float_does_not_save_it(hard, outputs, tiny_data, tmp_path):
+    model, tokenizer = load_model(hard / "model"), load_tokenizer(hard / "model")
+    learn_from_teacher(
+        model, tokenizer, LOGITS, LEARNING, seed=0, data=tiny_data, examples=tiny_data,
+        teacher_outputs=load_teacher_outputs(outputs), out=tmp_path, title="In float",
+    )  # fmt: skip
+    save_model(model, tokenizer, load_description(hard / "model"), tmp_path / "float/model")
+    _, int8 = int8_of(tmp_path / "float", tiny_data, tmp_path, "x86_64")
+    assert agreement(logits(int8, tiny_data), outputs) < 0.8
+
+
+@pytest.mark.parametrize("kept", [0.995, 0.97])
+def test_as_a_fallback_it_trains_only_what_int8_has_harmed(
+    kept, student, outputs, tiny_data, tmp_path
+):
+    (tmp_path / "check").mkdir()
+    (tmp_path / "check/int8_check.json").write_text(f'{{"int8_kept": {kept}}}')
+    summary = train_quantized(
+        config=replace(CONFIG, only_below=0.99, training=replace(LEARNING, epochs=1)), seed=0,
+        data=tiny_data, examples=tiny_data, student=student[0], teacher_outputs=outputs,
+        int8_check=tmp_path / "check", out=tmp_path,
+    )  # fmt: skip
+    before, after = (
+        load_file(folder / "model/model.safetensors") for folder in (student[0], tmp_path)
+    )
+    same = all(torch.equal(before[name], after[name]) for name in before)
+    trained = kept < 0.99
+    assert (summary["rounded_matmuls"], summary["steps"] > 0) == (13 * trained, trained)
+    assert same != trained
+    assert summary["int8_kept"] == kept
 
 
 def test_what_is_left_is_an_ordinary_model_of_the_same_shape(hard, trained):

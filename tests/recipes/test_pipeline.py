@@ -40,8 +40,8 @@ def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
     full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER)
     names = [name.removesuffix("-1") for name in full]
-    learning = ["qat", "export-qat"]
-    assert sorted([*names, *learning], key=list(STAGES).index) == list(STAGES)
+    int8 = ["quantize-untrained", "compile-untrained", "check-int8", "qat", "export-qat"]
+    assert sorted([*names, *int8], key=list(STAGES).index) == list(STAGES)
 
 
 def test_without_transfer_the_training_split_is_learned_from(planned):
@@ -169,6 +169,20 @@ def test_int8_is_learned_last_and_shrinking_the_vocabulary_follows(planned):
     names = list(steps)
     assert names.index("prune") < names.index("qat") < names.index("trim") < names.index("quantize")
     assert planned(section)["quantize"].params["exported"] == planned(section)["export-qat"].folder
+
+
+def test_as_a_fallback_int8_is_learned_only_after_an_engine_without_it_was_tried(planned):
+    learning = "objectives: {logits: {weight: 1}}, training: {epochs: 1, learning_rate: 1e-4}"
+    always = planned(f"qat={{{learning}}}")
+    steps = planned(f"qat={{only_below: 0.99, {learning}}}")
+    tried = ["quantize-untrained", "compile-untrained", "check-int8", "qat"]
+    assert [name for name in steps if name in tried] == tried
+    assert not set(tried[:3]) & set(always)
+    assert "int8_check" not in always["qat"].params
+    assert steps["qat"].params["int8_check"] == steps["check-int8"].folder
+    assert steps["check-int8"].params["exported"] == steps["export-pruned"].folder
+    assert steps["check-int8"].params["compiled"] == steps["compile-untrained"].folder
+    assert steps["quantize"].params["exported"] == steps["export-qat"].folder
 
 
 def test_weights_become_zero_after_pruning_and_may_ask_the_teacher(planned):

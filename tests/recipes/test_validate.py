@@ -68,6 +68,13 @@ PLANTED = {
         "training: {epochs: 1, learning_rate: 1e-4}}\nquantize:\n",
         "small.yaml:36: qat.weight_bits is 6, expected one of 7, 8",
     ),
+    "a share of accuracy in per cent": (
+        "quantize:\n",
+        "qat: {only_below: 99, objectives: {logits: {weight: 1}}, "
+        "training: {epochs: 1, learning_rate: 1e-4}}\nquantize:\n",
+        "small.yaml:36: qat.only_below is 99, expected a fraction from 0 up to, not including, 1; "
+        "did you mean 0.99?",
+    ),
     "text for an integer": (
         "    layers: 3",
         "    layers: abc",
