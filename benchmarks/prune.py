@@ -6,6 +6,8 @@
 For every speedup, number of steps, with and without least-squares reconstruction: prune the
 teacher by a latency table measured here, export it, score the exported engine on the test split,
 and time it beside the unpruned one. `--recover EPOCHS` prunes once more with distillation after it.
+`--textpruner PYTHON` adds what TextPruner keeps of the same model for the same speedup, with the
+same texts (see textpruner_masks.py for that environment).
 A row that is in the work folder already is not pruned again; timings are always taken anew.
 """
 
@@ -13,6 +15,7 @@ import argparse
 import itertools
 import json
 import shutil
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,13 @@ from pocketbert.compress.data import load_description, load_split
 from pocketbert.compress.folder import ModelDescription, load_model, load_tokenizer, save_model
 from pocketbert.compress.latency_table import LatencyTable, load_latency_table
 from pocketbert.compress.prune import prune
-from pocketbert.compress.surgery import bert_layers, keep_heads, keep_neurons, widths_of
+from pocketbert.compress.surgery import (
+    BertClassifier,
+    bert_layers,
+    keep_heads,
+    keep_neurons,
+    widths_of,
+)
 from pocketbert.compress.teacher_outputs import compute_teacher_outputs
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.export import export_onnx
@@ -47,8 +56,15 @@ from pocketbert.eval.latency import choose_texts, measure_latency
 SPEEDUPS = (2.0, 3.0, 1.5, 1.25)
 STEPS = (1, 4, 16)
 RECONSTRUCTIONS = ("none", "least_squares")
+TEXTPRUNER = "textpruner"
+STYLES = {
+    "none": (":", "no reconstruction"),
+    "least_squares": ("-", "least squares"),
+    TEXTPRUNER: ("--", "TextPruner"),
+}
 MIN_RETENTION = {"training-free": 0.95, "recovered": 0.985}
 EXAMPLES = 256
+NEURON_MULTIPLE = 64
 LATENCY_TEXTS, LATENCY_ROUNDS = 50, 9
 
 
@@ -67,6 +83,11 @@ def main() -> None:
         variants += [
             {"speedup": s, "steps": 16, "reconstruction": "least_squares", "recovered": True}
             for s in options.speedups
+        ]
+    if options.textpruner:
+        variants += [
+            {"speedup": s, "steps": steps, "reconstruction": TEXTPRUNER, "recovered": False}
+            for s, steps in itertools.product(options.speedups, options.steps)
         ]
     unpruned = exported("unpruned", options.teacher, options)
     bare = exported("bare", bare_model(options), options)
@@ -88,6 +109,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder of the data stage it learned from")
     parser.add_argument("--work", type=Path, default=Path("runs/prune"))
     parser.add_argument("--recover", type=float, default=0.0, metavar="EPOCHS")
+    parser.add_argument("--textpruner", type=Path, metavar="PYTHON", help="of its environment")
     parser.add_argument("--speedups", type=float, nargs="+", default=SPEEDUPS)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     return parser.parse_args()
@@ -103,7 +125,7 @@ def latency_table(options: argparse.Namespace) -> LatencyTable:
             student=options.teacher,
             config=CompileConfig(),
             int8=False,
-            neuron_multiple=64,
+            neuron_multiple=NEURON_MULTIPLE,
         )
     config = load_model(options.teacher / "model").config
     head_size = config.hidden_size // config.num_attention_heads
@@ -122,12 +144,24 @@ def pruned(variant: dict[str, Any], options: argparse.Namespace) -> Path:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    if variant["reconstruction"] == TEXTPRUNER:
+        summary = pruned_by_textpruner(variant, folder, options)
+    else:
+        summary = pruned_by_us(variant, folder, options)
+    (folder / "done.json").write_text(json.dumps(summary, indent=2))
+    return folder
+
+
+def pruned_by_us(
+    variant: dict[str, Any], folder: Path, options: argparse.Namespace
+) -> dict[str, Any]:
     recover = variant["recovered"]
     soft_targets = ObjectivesConfig(soft_targets=SoftTargetsConfig(weight=1.0))
     training = TrainingConfig(epochs=options.recover, learning_rate=5e-5) if recover else None
-    summary = prune(
+    return prune(
         config=PruneConfig(
             speedup=variant["speedup"],
+            neuron_multiple=NEURON_MULTIPLE,
             steps=variant["steps"],
             reconstruction=variant["reconstruction"],
             importance_examples=EXAMPLES,
@@ -142,8 +176,52 @@ def pruned(variant: dict[str, Any], options: argparse.Namespace) -> Path:
         latency_table=options.work / "latency-table",
         out=folder,
     )
-    (folder / "done.json").write_text(json.dumps(summary, indent=2))
-    return folder
+
+
+def pruned_by_textpruner(
+    variant: dict[str, Any], folder: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Take away what TextPruner does not keep; it changes no weight of what stays."""
+    model = load_model(options.teacher / "model")
+    layers = bert_layers(model)
+    heads, neurons = even_widths(variant["speedup"], widths_of(model), latency_table(options))
+    asked = {
+        "model": str((options.teacher / "model").resolve()),
+        "texts": str((options.data / "train.jsonl").resolve()),
+        "examples": EXAMPLES,
+        "heads": heads,
+        "neurons": neurons,
+        "neuron_multiple": NEURON_MULTIPLE,
+        "steps": variant["steps"],
+        "scratch": str((folder / "scratch").resolve()),
+        "masks": str((folder / "masks.json").resolve()),
+    }
+    program = Path(__file__).with_name("textpruner_masks.py")
+    subprocess.run(
+        [options.textpruner.absolute(), program], input=json.dumps(asked), text=True, check=True
+    )
+    masks = json.loads((folder / "masks.json").read_text())
+    for layer, kept_heads, kept_neurons in zip(
+        layers, masks["heads"], masks["neurons"], strict=True
+    ):
+        keep_heads(layer, torch.tensor(kept_heads).nonzero().flatten())
+        keep_neurons(layer, torch.tensor(kept_neurons).nonzero().flatten())
+    save_pruned(model, folder, options)
+    return {"asked": asked, "widths": widths_of(model)}
+
+
+def even_widths(
+    speedup: float, widths: list[dict[str, int]], table: LatencyTable
+) -> tuple[int, int]:
+    """The most heads and neurons a layer that, the same in all, the table says are fast enough."""
+    whole = widths[0]
+    blocks = whole["neurons"] // NEURON_MULTIPLE
+    for kept in range(blocks, 0, -1):
+        heads = round(whole["heads"] * kept / blocks)
+        even = {"heads": heads, "neurons": kept * NEURON_MULTIPLE}
+        if table.encoder_ms([even] * len(widths)) * speedup <= table.encoder_ms(widths):
+            return heads, kept * NEURON_MULTIPLE
+    raise SystemExit(f"no even widths are {speedup:g} times as fast")
 
 
 def teacher_outputs(options: argparse.Namespace) -> Path:
@@ -167,10 +245,14 @@ def bare_model(options: argparse.Namespace) -> Path:
     for layer in bert_layers(model):
         keep_heads(layer, torch.arange(0))
         keep_neurons(layer, torch.arange(0))
+    save_pruned(model, folder, options)
+    return folder
+
+
+def save_pruned(model: BertClassifier, folder: Path, options: argparse.Namespace) -> None:
     found = load_description(options.data)
     description = ModelDescription(found.labels, found.max_length, widths_of(model))
     save_model(model, load_tokenizer(options.teacher / "model"), description, folder / "model")
-    return folder
 
 
 def exported(name: str, model: Path, options: argparse.Namespace) -> Artifact:
@@ -248,7 +330,9 @@ def write(rows: list[dict[str, Any]], whole: np.ndarray, table: LatencyTable) ->
         at_two = [
             row["retention"]["value"]
             for row in rows
-            if row["recovered"] == (kind == "recovered") and row["encoder_speedup"] >= 2.0
+            if row["recovered"] == (kind == "recovered")
+            and row["encoder_speedup"] >= 2.0
+            and row["reconstruction"] != TEXTPRUNER
         ]
         if at_two:
             bars.append(
@@ -285,10 +369,10 @@ def draw(rows: list[dict[str, Any]], unpruned_accuracy: float, path: Path) -> No
         axes.plot(
             *zip(*points, strict=True),
             marker="s" if recovered else "o",
-            linestyle="-" if reconstruction == "least_squares" else ":",
+            linestyle=STYLES[reconstruction][0],
             color={1: "#b3261e", 4: "#d98a00", 16: "#2f5d8a"}[steps],
             label=f"{steps} step{'s' if steps > 1 else ''}, "
-            + ("least squares" if reconstruction == "least_squares" else "no reconstruction")
+            + STYLES[reconstruction][1]
             + (", recovered" if recovered else ""),
         )
     axes.axhline(100 * unpruned_accuracy, color="#5b6470", linewidth=1, label="unpruned")
