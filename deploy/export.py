@@ -23,6 +23,7 @@ from pocketbert.compress.folder import load_model
 from .first_position import first_position_only
 from .float_edits import broadcast_mask, drop_identities, fold_reshapes, repair_mask, split_gemms
 from .graph import OPSET, save_model
+from .macs import count_macs
 from .runners.ort import OrtRunner
 from .tokenizer import Tokenizer
 
@@ -42,7 +43,8 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
 
     Returns:
         `parity_max_abs`, the largest difference of a logit; `edits`, how often each graph edit
-        matched; `bytes`, the size of the file.
+        matched; `bytes`, the size of the file; `macs` of a text of `macs_tokens` tokens, the median
+        length of the validation texts.
 
     Raises:
         ModelError: The graph differs from PyTorch by more than 1e-4.
@@ -69,11 +71,14 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
         )
     }
     save_model(graph, out / "model.onnx")
+    middle = _of_median_length(texts, tokenizer)
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
     return {
         "parity_max_abs": _parity(torch_model, out / "model.onnx", tokenizer, texts),
         "edits": edits,
         "bytes": (out / "model.onnx").stat().st_size,
+        "macs": count_macs(graph, middle),
+        "macs_tokens": middle["input_ids"].shape[1],
     }
 
 
@@ -134,6 +139,13 @@ def _parity(model: PreTrainedModel, path: Path, tokenizer: Tokenizer, texts: lis
             f"{PARITY_LIMIT:g}; report this architecture ({type(model).__name__})"
         )
     return worst
+
+
+def _of_median_length(texts: list[str], tokenizer: Tokenizer) -> dict[str, NDArray[np.int64]]:
+    encoded = sorted(
+        (tokenizer.encode([text]) for text in texts), key=lambda one: one["input_ids"].shape[1]
+    )
+    return encoded[len(encoded) // 2]
 
 
 def _inputs_of(model: PreTrainedModel, inputs: dict[str, NDArray[np.int64]]) -> dict[str, Tensor]:

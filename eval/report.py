@@ -112,7 +112,7 @@ def _render(
 
 
 def _changes(summary: dict[str, Any]) -> str:
-    """The plain values of a stage's summary: `parameters 14,350,248, steps 600`."""
+    """The plain values of a stage's summary: `parameters 14,350,248, steps 600, heads 4 2`."""
     parts = []
     for name, value in summary.items():
         if isinstance(value, bool | str):
@@ -121,6 +121,8 @@ def _changes(summary: dict[str, Any]) -> str:
             parts.append(f"{name} {value:,}")
         elif isinstance(value, float):
             parts.append(f"{name} {value:.4g}")
+    for kind in summary["widths"][0] if summary.get("widths") else ():
+        parts.append(f"{kind} " + " ".join(str(layer[kind]) for layer in summary["widths"]))
     return ", ".join(part.replace("_", " ") for part in parts)
 
 

@@ -13,7 +13,7 @@ from pocketbert.eval.artifacts import Artifact
 from .cache import Stage, StageCache, Step
 from .schema import Recipe
 
-EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=2)
+EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=3)
 QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=2)
 COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=3)
 STAGES = {

@@ -13,6 +13,12 @@ VOID = {"meta", "br", "link", "img", "hr"}
 RECIPE = {"name": "tiny", "task": {"kind": "text-classification", "labels": ["<bad>", "good"]}}
 STAGES = [
     {"name": "teacher", "seconds": 61.5, "cached": True, "summary": {"parameters": 1234567}},
+    {
+        "name": "prune",
+        "seconds": 3.0,
+        "cached": False,
+        "summary": {"macs": 5, "widths": [{"heads": 4, "neurons": 64}, {"heads": 1, "neurons": 0}]},
+    },
     {"name": "evaluate", "seconds": 8.25, "cached": False, "summary": {"retention": 0.5}},
 ]
 
@@ -110,6 +116,11 @@ def test_page_and_text_show_the_numbers_of_the_json(report, page, name):
         for key in ("p50_ms", "p90_ms", "p99_ms"):
             assert wording.milliseconds(artifact["latency"][key]) in text
         assert wording.size(artifact["peak_bytes"]) in text
+
+
+def test_real_shapes_and_macs_are_told_layer_by_layer(report, page):
+    for text in (" ".join(page.text), (report / "report.md").read_text()):
+        assert "macs 5, heads 4 1, neurons 64 0" in text
 
 
 def test_what_the_recipe_says_is_escaped(report, page):
