@@ -3,9 +3,10 @@
     python benchmarks/distill.py --work runs --seeds 0 1 2
 
 Runs the quickstart as far as its teacher, then trains the same small student in every way of
-VARIANTS. Those that learn ten times as long may be given fewer seeds. The FP32 engine of each is scored on the test split. Differences to learning from labels
-alone are those of the mean over seeds, with a bootstrap over the test examples. A student that is
-in the work folder already is not trained again.
+VARIANTS, and of LONG, which learn ten times as long and may have fewer seeds. The FP32 engine of
+each is scored on the test split. Differences to learning from labels alone are those of the mean
+over the same seeds, with a bootstrap over the test examples. A student that is in the work folder
+already is not trained again.
 """
 
 import argparse
