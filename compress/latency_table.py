@@ -98,6 +98,21 @@ def load_latency_table(path: Path, hidden_size: int, head_size: int) -> LatencyT
     Raises:
         ModelError: The file is no latency table, or one of another shape.
     """
+    table = read_latency_table(path)
+    if (table.hidden_size, table.head_size) != (hidden_size, head_size):
+        raise ModelError(
+            f"{path} was measured for hidden size {table.hidden_size} and head size "
+            f"{table.head_size}, expected {hidden_size} and {head_size}; measure it anew"
+        )
+    return table
+
+
+def read_latency_table(path: Path) -> LatencyTable:
+    """Read a table of any shape.
+
+    Raises:
+        ModelError: The file is no latency table.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         curves = {
@@ -117,9 +132,4 @@ def load_latency_table(path: Path, hidden_size: int, head_size: int) -> LatencyT
                 f"{path} has widths {list(curve.widths)} and times {list(curve.ms)} in {name}, "
                 "expected widths rising from 0 and a time above 0 for each"
             )
-    if (table.hidden_size, table.head_size) != (hidden_size, head_size):
-        raise ModelError(
-            f"{path} was measured for hidden size {table.hidden_size} and head size "
-            f"{table.head_size}, expected {hidden_size} and {head_size}; measure it anew"
-        )
     return table

@@ -9,12 +9,18 @@ import numpy as np
 
 from pocketbert.compress.data import load_description, load_split
 from pocketbert.compress.errors import ModelError
-from pocketbert.compress.latency_table import save_latency_table
+from pocketbert.compress.latency_table import (
+    LatencyTable,
+    read_latency_table,
+    save_latency_table,
+)
 
 from .config import CompileConfig
 from .cpu import available_isas
 from .sublayer_timing import time_sublayers
 from .tokenizer import Tokenizer
+
+MAX_WIDTHS = 12
 
 
 def measure_latency_table(
@@ -56,12 +62,44 @@ def measure_latency_table(
     ]
     table = time_sublayers(
         hidden_size=shape["hidden_size"],
-        heads=shape["num_attention_heads"],
-        neurons=shape["intermediate_size"],
-        neuron_multiple=neuron_multiple,
+        head_size=shape["hidden_size"] // shape["num_attention_heads"],
+        head_widths=_spread(shape["num_attention_heads"], 1),
+        neuron_widths=_spread(shape["intermediate_size"], neuron_multiple),
         tokens=int(np.median(lengths)),
         threads=config.threads,
         isa=isa,
     )
     save_latency_table(table, out / "latency_table.json")
     return asdict(table)
+
+
+def measure_again(measured: Path, out: Path, threads: int | None) -> LatencyTable:
+    """Time on this machine what a table of another machine has.
+
+    Args:
+        measured: The table, as the latency-table stage writes it.
+        out: Gets the new one, for `prune.latency_table` of a recipe.
+        threads: Threads of one inference; the table's own if not given.
+
+    Raises:
+        ModelError: The file is no latency table.
+    """
+    old = read_latency_table(measured)
+    table = time_sublayers(
+        hidden_size=old.hidden_size,
+        head_size=old.head_size,
+        head_widths=old.attention.widths,
+        neuron_widths=old.feed_forward.widths,
+        tokens=old.tokens,
+        threads=threads or old.threads,
+        isa=available_isas()[0] if old.precision == "int8" else None,
+    )
+    save_latency_table(table, out)
+    return table
+
+
+def _spread(full: int, multiple: int) -> tuple[int, ...]:
+    """Widths from 0 to `full`, evenly spread over the multiples between."""
+    blocks = full // multiple
+    points = np.linspace(0, blocks, min(blocks, MAX_WIDTHS) + 1).round().astype(int)
+    return tuple(sorted({*(int(point) * multiple for point in points), full}))

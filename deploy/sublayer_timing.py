@@ -23,15 +23,14 @@ from .sublayer_graphs import attention_graph, feed_forward_graph
 COPIES = 4
 ROUNDS = 25
 RUNS_PER_ROUND = 3
-MAX_WIDTHS = 12
 
 
 def time_sublayers(
     *,
     hidden_size: int,
-    heads: int,
-    neurons: int,
-    neuron_multiple: int,
+    head_size: int,
+    head_widths: tuple[int, ...],
+    neuron_widths: tuple[int, ...],
     tokens: int,
     threads: int,
     isa: Isa | None,
@@ -40,16 +39,13 @@ def time_sublayers(
 
     Args:
         hidden_size: Width of the residual stream.
-        heads: Heads of an unpruned layer.
-        neurons: Neurons of an unpruned layer.
-        neuron_multiple: Feed-forward widths are multiples of this.
+        head_size: Width of a head.
+        head_widths: Numbers of heads, rising from 0.
+        neuron_widths: Numbers of neurons, rising from 0.
         tokens: Length of the text.
         threads: Threads of one inference.
         isa: INT8 for this instruction set; None is FP32.
     """
-    head_size = hidden_size // heads
-    head_widths = _spread(heads, 1)
-    neuron_widths = _spread(neurons, neuron_multiple)
     with tempfile.TemporaryDirectory() as scratch:
         attention = [
             _open(
@@ -90,13 +86,6 @@ def time_sublayers(
         machine=f"{isa or available_isas()[0]}, onnxruntime {onnxruntime.__version__}",
         **curves,
     )
-
-
-def _spread(full: int, multiple: int) -> tuple[int, ...]:
-    """Widths from 0 to `full`, evenly spread over the multiples between."""
-    blocks = full // multiple
-    points = np.linspace(0, blocks, min(blocks, MAX_WIDTHS) + 1).round().astype(int)
-    return tuple(sorted({*(int(point) * multiple for point in points), full}))
 
 
 def _open(model: ModelProto, scratch: str, threads: int) -> OrtRunner:

@@ -271,6 +271,32 @@ def selftest(
 
 
 @app.command(
+    name="latency-table",
+    epilog=examples(
+        "pocketbert run mine.yaml --until latency-table   # at the desk, with prune.speedup",
+        "pocketbert latency-table latency_table.json --out board.json   # on the device",
+        "pocketbert run mine.yaml --set prune.latency_table=board.json   # at the desk again",
+    ),
+)
+def latency_table(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A table of another machine.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    threads: Threads = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time on this machine what a latency table holds, so that pruning aims at this machine."""
+    from pocketbert.deploy.latency_table import measure_again
+
+    screen.log_to_stderr(quiet)
+    measured = measure_again(table, out, threads)
+    if as_json:
+        screen.write_json(asdict(measured))
+    else:
+        screen.timed(measured)
+
+
+@app.command(
     epilog=examples(
         "pocketbert report runs/quickstart",
         "pocketbert report runs/* --json",

@@ -13,6 +13,7 @@ import typer
 from pocketbert.compress.errors import UserError
 
 if TYPE_CHECKING:
+    from pocketbert.compress.latency_table import LatencyTable
     from pocketbert.deploy.selftest import SelftestResult
 
     from .doctor import Diagnosis
@@ -84,6 +85,18 @@ def checked(name: str, cached: Mapping[str, bool], sizes: "Mapping[str, Size | N
         for model, size in sizes.items()
     ]
     table(["estimate", "parameters", "FP32", "INT8", "MACs"], rows)
+
+
+def timed(measured: "LatencyTable") -> None:
+    """Print a latency table."""
+    write(f"{measured.machine}, {measured.precision}, {measured.tokens} tokens\n")
+    for unit, inner, last in (
+        ("heads", measured.attention, measured.last_attention),
+        ("neurons", measured.feed_forward, measured.last_feed_forward),
+    ):
+        columns = zip(inner.widths, inner.ms, last.ms, strict=True)
+        rows = [[str(width), f"{ms:.3f} ms", f"{last_ms:.3f} ms"] for width, ms, last_ms in columns]
+        table([unit, "a layer", "the last layer"], rows)
 
 
 def ran(run: "Run") -> None:

@@ -7,11 +7,12 @@ import torch
 from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
+from pocketbert.compress.errors import ModelError
 from pocketbert.compress.latency_table import load_latency_table
-from pocketbert.deploy import sublayer_timing
+from pocketbert.deploy import latency_table, sublayer_timing
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
-from pocketbert.deploy.latency_table import measure_latency_table
+from pocketbert.deploy.latency_table import measure_again, measure_latency_table
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.sublayer_graphs import attention_graph, feed_forward_graph
 
@@ -108,5 +109,32 @@ def test_the_stage_measures_every_width(bert, tmp_path, monkeypatch, int8):
 
 
 def test_many_widths_are_spread_evenly_and_keep_both_ends():
-    assert sublayer_timing._spread(3072, 64)[:3] == (0, 256, 512)
-    assert sublayer_timing._spread(100, 32) == (0, 32, 64, 96, 100)
+    assert latency_table._spread(3072, 64)[:3] == (0, 256, 512)
+    assert latency_table._spread(100, 32) == (0, 32, 64, 96, 100)
+
+
+def test_a_table_is_measured_again_where_the_engine_will_run(bert, tmp_path, monkeypatch):
+    monkeypatch.setattr(sublayer_timing, "ROUNDS", 3)
+    measure_latency_table(
+        out=tmp_path,
+        data=bert.data,
+        student=bert.student,
+        config=CompileConfig(),
+        int8=True,
+        neuron_multiple=48,
+    )
+    before = load_latency_table(tmp_path / "latency_table.json", hidden_size=64, head_size=16)
+    measure_again(tmp_path / "latency_table.json", tmp_path / "board.json", threads=2)
+    after = load_latency_table(tmp_path / "board.json", hidden_size=64, head_size=16)
+    assert after.feed_forward.widths == before.feed_forward.widths == (0, 48, 96, 128)
+    assert after.attention.widths == before.attention.widths
+    assert (after.precision, after.tokens) == ("int8", before.tokens)
+    assert (before.threads, after.threads) == (1, 2)
+    assert after.attention.ms != before.attention.ms
+
+
+def test_no_table_is_measured_from_another_file(tmp_path):
+    (tmp_path / "other.json").write_text('{"hidden_size": 64}')
+    with pytest.raises(ModelError, match="is no latency table"):
+        measure_again(tmp_path / "other.json", tmp_path / "board.json", threads=None)
+    assert not (tmp_path / "board.json").exists()

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-COMMANDS = ["recipes", "show", "check", "run", "eval", "predict", "selftest", "report", "doctor"]
+COMMANDS = [
+    "recipes",
+    "show",
+    "check",
+    "run",
+    "eval",
+    "predict",
+    "selftest",
+    "latency-table",
+    "report",
+    "doctor",
+]
 
 
 def pocketbert(*arguments, stdin: str | None = None, **environment):
@@ -320,3 +331,23 @@ def test_results_are_reported_in_words_and_for_machines(here):
     machine = json.loads(pocketbert("report", "a", "b", "--json").stdout)
     assert [run["folder"] for run in machine] == ["a", "b"]
     assert machine[0]["retention"] == 0.98
+
+
+def test_a_latency_table_is_measured_again_from_the_command_line(tmp_path):
+    curve = {"widths": [0, 1], "ms": [1.0, 2.0]}
+    old = {
+        "hidden_size": 16, "head_size": 8, "tokens": 4, "threads": 1, "precision": "float32",
+        "machine": "another", "attention": curve, "last_attention": curve,
+        "feed_forward": {"widths": [0, 32], "ms": [1.0, 2.0]},
+        "last_feed_forward": {"widths": [0, 32], "ms": [1.0, 2.0]},
+    }  # fmt: skip
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    shown = pocketbert(
+        "latency-table", tmp_path / "old.json", "--out", tmp_path / "new.json", "--json", "-q"
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout) == json.loads((tmp_path / "new.json").read_text())
+    assert json.loads(shown.stdout)["machine"] != "another"
+    missing = pocketbert("latency-table", tmp_path / "gone.json", "--out", tmp_path / "x.json")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
+    assert "gone.json is no latency table" in missing.stderr
