@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .doctor import Diagnosis
     from .estimate import Size
     from .run import Run
+    from .states_size import StatesSize
 
 PIPE_WIDTH = 160
 
@@ -84,6 +85,19 @@ def checked(name: str, cached: Mapping[str, bool], sizes: "Mapping[str, Size | N
         for model, size in sizes.items()
     ]
     table(["estimate", "parameters", "FP32", "INT8", "MACs"], rows)
+
+
+def general_states(size: "StatesSize | None") -> None:
+    """Print what the teacher's states on plain text will take."""
+    if size is None:
+        write("general-outputs: the teacher's states are not known yet")
+    elif size.bytes is None:
+        write(f"general-outputs: {size.position_bytes:,} bytes a position; texts not here yet")
+    else:
+        write(
+            f"general-outputs: about {megabytes(size.bytes)} of the teacher's states, "
+            f"{size.position_bytes:,} bytes for each of some {size.positions:,} positions"
+        )
 
 
 def ran(run: "Run") -> None:
