@@ -4,6 +4,7 @@ General distillation of TinyBERT (Jiao et al. 2020, section 3.2) and MiniLMv2 (W
 the teacher is the checkpoint before any fine-tuning, and only states are compared.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from .config import GeneralConfig, Source
 from .data import load_description, load_split
 from .fetch import fetch_model
 from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
-from .learner import FollowSchedule, StudentWithObjectives
+from .learner import StudentWithObjectives
 from .student import build_student
 from .summary import summarize
 from .teacher_outputs import load_teacher_outputs
 from .training import fit, forget_checkpoints, loss_of
+
+logger = logging.getLogger(__name__)
 
 
 def keep_untuned_teacher(*, model: Source, seed: int, texts: Path, out: Path) -> dict[str, Any]:
@@ -95,9 +98,15 @@ def distill_general(
         seed=seed,
         folder=out / "checkpoints",
         title="Distil (general)",
-        callbacks=[FollowSchedule(model)],
         chosen_by="loss",
     )
+    if result.best_loss is not None and result.best_loss >= loss_before:
+        logger.warning(
+            "general distillation left the loss on held-out texts at %.3g, where it began at %.3g: "
+            "the student is no better for it; change general.training.learning_rate or epochs",
+            result.best_loss,
+            loss_before,
+        )
     encoder: Any = student.base_model
     encoder.save_pretrained(out / "model")
     tokenizer.save_pretrained(out / "model")

@@ -265,6 +265,17 @@ def test_weights_of_the_lowest_loss_are_kept(texts, untuned, states, training, t
     assert loss_of(model, splits[1], tokenizer) == pytest.approx(losses[0], rel=1e-4)
 
 
+def test_a_training_that_did_not_help_is_said(texts, untuned, states, training, tmp_path, caplog):
+    """The student is the whole teacher, from which it can only move away."""
+    config = general_config(training, RELATIONS, StudentConfig(layers=4))
+    summary = distill_general(
+        config=replace(config, training=replace(training, epochs=0.5)), seed=0, texts=texts,
+        teacher=untuned, teacher_outputs=states, out=tmp_path,
+    )  # fmt: skip
+    assert summary["validation_loss"] > summary["validation_loss_before"]
+    assert "the student is no better for it; change general.training.learning_rate" in caplog.text
+
+
 def test_a_student_that_cuts_texts_otherwise_is_refused(
     texts, untuned, states, training, checkpoint, tmp_path
 ):
