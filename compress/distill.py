@@ -16,7 +16,6 @@ from .learner import FollowSchedule, StudentWithObjectives
 from .student import build_student
 from .summary import summarize
 from .teacher_outputs import TeacherOutputs, load_teacher_outputs
-from .tokenizer_check import check_same_cuts
 from .training import FitResult, fit, forget_checkpoints
 from .word_factors import factorise_words, word_rows
 
@@ -30,6 +29,7 @@ def distill(
     teacher: Path,
     teacher_outputs: Path,
     out: Path,
+    general: Path | None = None,
 ) -> dict[str, Any]:
     """Build the student, train it and write `out/model`.
 
@@ -41,6 +41,7 @@ def distill(
         teacher: Folder of the teacher stage.
         teacher_outputs: Folder of the teacher-outputs stage.
         out: Stage folder; may hold the checkpoints of an interrupted try.
+        general: Folder of the general-distill stage, where the student starts from it.
 
     Returns:
         Parameters, bytes, steps and validation accuracy with its interval.
@@ -50,7 +51,12 @@ def distill(
     """
     description = load_description(data)
     set_seed(seed)
-    student, tokenizer_folder = build_student(config.student, teacher / "model", description.labels)
+    student, tokenizer_folder = build_student(
+        config.student,
+        teacher / "model",
+        description.labels,
+        general / "model" if general else None,
+    )
     tokenizer = load_tokenizer(tokenizer_folder)
     rank = config.student.embedding_rank
     if rank is not None:
@@ -101,14 +107,8 @@ def learn_from_teacher(
     train = tokenize(load_split(examples, "train"), tokenizer, max_length)
     validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
     model = StudentWithObjectives(student, objectives, teacher_outputs)
-    if any(config.over_tokens for config in objectives.chosen.values()):
-        offsets = next(iter(teacher_outputs.states.values())).offsets
-        check_same_cuts(
-            (offsets[1:] - offsets[:-1]).tolist(), [len(ids) for ids in train.input_ids]
-        )
-    train.extras = {"teacher_logits": torch.from_numpy(teacher_outputs.logits.copy())} | {
-        f"teacher_{name}": teacher_outputs.states[name] for name in sorted(model.teacher_states)
-    }
+    model.attach(train, teacher_outputs.states)
+    train.extras["teacher_logits"] = torch.from_numpy(teacher_outputs.logits.copy())
     validation.extras = {
         "teacher_logits": torch.from_numpy(teacher_outputs.validation_logits.copy())
     }

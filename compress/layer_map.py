@@ -1,6 +1,6 @@
 """Which teacher layer a student layer learns from."""
 
-from .config import LayerMap
+from .config import LayerMap, OutputsWanted, StateKind
 from .errors import ModelError
 
 
@@ -47,6 +47,20 @@ def mapped_layers(layers: LayerMap, student_layers: int, teacher_layers: int) ->
             f"{teacher_layers - 1}"
         )
     return list(layers)
+
+
+def states_at(wanted: OutputsWanted, teacher_layers: int) -> set[tuple[StateKind, int]]:
+    """Return the kinds of states that are wanted with their layers in the teacher.
+
+    Raises:
+        ModelError: The teacher has no such layer or fewer than the student.
+    """
+    depth = wanted.student_layers or teacher_layers
+    return {
+        (kind, layer)
+        for kind, layers in wanted.states
+        for layer in mapped_layers(layers, depth, teacher_layers)
+    }
 
 
 def uniform_layers(student_layers: int, teacher_layers: int) -> list[int]:

@@ -1,5 +1,6 @@
 """A student and what it learns from, as one model that the trainer sees."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from transformers import (
     TrainingArguments,
 )
 
+from .batches import TokenizedExamples
 from .config import ObjectivesConfig, Weight
 from .objectives import OBJECTIVES
 from .objectives.objective import Objective
 from .states import run_with_states
-from .teacher_outputs import TeacherOutputs
+from .teacher_outputs import RaggedRows, TeacherOutputs
+from .tokenizer_check import check_same_cuts
 
 
 class StudentWithObjectives(nn.Module):
@@ -28,6 +31,8 @@ class StudentWithObjectives(nn.Module):
         student: The model that is kept.
         config: The objectives and their weights.
         outputs: What the teacher said.
+        labelled: Outside of training the loss is the labels' cross-entropy; else it is the
+            objectives', and a batch must bring the teacher's states there too.
 
     Attributes:
         progress: Share of the training that is done; scheduled weights follow it.
@@ -40,10 +45,15 @@ class StudentWithObjectives(nn.Module):
     accepts_loss_kwargs = False  # `**teacher` takes tensors, not the trainer's own arguments
 
     def __init__(
-        self, student: PreTrainedModel, config: ObjectivesConfig, outputs: TeacherOutputs
+        self,
+        student: PreTrainedModel,
+        config: ObjectivesConfig,
+        outputs: TeacherOutputs,
+        labelled: bool = True,
     ) -> None:
         super().__init__()
         self.student = student
+        self.labelled = labelled
         self.progress = 0.0
         self.weights = {name: part.weight for name, part in config.chosen.items()}
         chosen: dict[str, Objective] = {
@@ -52,13 +62,28 @@ class StudentWithObjectives(nn.Module):
         self.objectives = nn.ModuleDict(chosen)
         self.student_states = {n for one in chosen.values() for n in one.student_states}
         self.teacher_states = {n for one in chosen.values() for n in one.teacher_states}
+        self.over_tokens = any(part.over_tokens for part in config.chosen.values())
+
+    def attach(self, examples: TokenizedExamples, states: Mapping[str, RaggedRows]) -> None:
+        """Give each example its blocks of the teacher's states that are compared.
+
+        Raises:
+            ModelError: Student and teacher cut the texts into different tokens.
+        """
+        compared = {name: states[name] for name in sorted(self.teacher_states)}
+        if self.over_tokens:
+            offsets = next(iter(compared.values())).offsets
+            check_same_cuts(
+                (offsets[1:] - offsets[:-1]).tolist(), [len(ids) for ids in examples.input_ids]
+            )
+        examples.extras |= {f"teacher_{name}": rows for name, rows in compared.items()}
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, **teacher: Tensor
     ) -> dict[str, Any]:
-        """Return loss () and logits (batch, labels), in training each objective's term as well.
+        """Return loss () and logits (batch, labels), and each objective's term where they count.
 
-        Outside of training the loss is the labels' cross-entropy.
+        In training and without labels the loss is the objectives', else the labels' cross-entropy.
 
         Args:
             input_ids: Shape: (batch, seq).
@@ -66,9 +91,10 @@ class StudentWithObjectives(nn.Module):
             labels: Shape: (batch,).
             **teacher: `teacher_logits`, and `teacher_<name>` for each of the teacher's states.
         """
-        names = self.student_states if self.training else ()
+        compared = self.training or not self.labelled
+        names = self.student_states if compared else ()
         output = run_with_states(self.student, input_ids, attention_mask, names)
-        if not self.training:
+        if not compared:
             loss = functional.cross_entropy(output.logits, labels)
             return {"loss": loss, "logits": output.logits}
         batch = {"attention_mask": attention_mask, "labels": labels, **teacher}

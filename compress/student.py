@@ -17,7 +17,7 @@ from .surgery import BertClassifier, bert_layers, keep_heads, keep_hidden, keep_
 
 
 def build_student(
-    config: StudentConfig, teacher: Path, labels: tuple[str, ...]
+    config: StudentConfig, teacher: Path, labels: tuple[str, ...], general: Path | None = None
 ) -> tuple[PreTrainedModel, Path]:
     """Return the untrained student and the folder that holds its tokenizer.
 
@@ -25,6 +25,7 @@ def build_student(
         config: Where the student starts and how small it is.
         teacher: The teacher's model folder.
         labels: Label names.
+        general: The checkpoint that `init: general` starts from.
 
     Raises:
         ModelError: The initial model is smaller than what is asked, or not BERT-shaped where the
@@ -33,7 +34,7 @@ def build_student(
     if config.init in ("teacher", "fresh"):
         folder, model = teacher, load_model(teacher)
     else:
-        folder = fetch_model(config.init)
+        folder = general if general is not None else fetch_model(config.init)
         model = load_checkpoint(folder, labels)
     if config.bilstm is not None:
         words: Any = model.get_input_embeddings()

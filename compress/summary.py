@@ -11,21 +11,27 @@ from .training import FitResult
 def summarize(model: nn.Module, result: FitResult, validation_size: int) -> dict[str, Any]:
     """Return parameters, bytes, steps, and validation accuracy with its 95 % Wilson interval.
 
-    After learning from a teacher also the agreement with it and the KL divergence to it.
+    After learning from a teacher also the agreement with it and the KL divergence to it; without
+    labels the validation loss alone.
     """
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    trained = {
+        "parameters": parameters,
+        "bytes": 4 * parameters,
+        "steps": result.steps,
+        "epochs": round(result.epochs, 3),
+        "precision": result.precision,
+    }
+    if result.best_accuracy is None:
+        return trained | {"validation_loss": result.best_loss}
     hits = round(result.best_accuracy * validation_size)
     interval = binomtest(hits, validation_size).proportion_ci(0.95, method="wilson")
     fidelity = {
         "teacher_agreement": result.teacher_agreement,
         "teacher_kl": result.teacher_kl,
     }
-    return {
-        "parameters": parameters,
-        "bytes": 4 * parameters,
-        "steps": result.steps,
-        "epochs": round(result.epochs, 3),
-        "precision": result.precision,
+    accuracy = {
         "validation_accuracy": result.best_accuracy,
         "validation_interval": [float(interval.low), float(interval.high)],
-    } | {name: value for name, value in fidelity.items() if value is not None}
+    }
+    return trained | accuracy | {n: value for n, value in fidelity.items() if value is not None}

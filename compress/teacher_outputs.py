@@ -1,8 +1,9 @@
 """Stage: what the teacher says about every example, computed once and memory-mapped.
 
 Of what is learned from: logits and the states that the objectives compare (`states.py` names them);
-of the validation split: logits, against which the student's fidelity is logged. States are ragged,
-so they lie end to end: rows `offsets[i]` to `offsets[i + 1]` belong to example i.
+of the validation split: logits, against which the student's fidelity is logged, and where nothing
+is labelled the states as well. States are ragged, so they lie end to end: rows `offsets[i]` to
+`offsets[i + 1]` belong to example i.
 
 Of further teachers only logits are kept, and averaged when they are read. The mean of logits is the
 geometric mean of the teachers' probabilities (Hinton et al. 2015, section 1) at every temperature.
@@ -27,7 +28,7 @@ from .config import OutputsWanted
 from .data import Examples, load_description, load_split
 from .errors import ModelError
 from .folder import load_model, load_tokenizer
-from .layer_map import mapped_layers
+from .layer_map import states_at
 from .progress import progress
 from .states import position_bias, run_with_states, state_name, state_width
 
@@ -63,6 +64,7 @@ class TeacherOutputs:
         layers: Depth of the first teacher.
         heads: Attention heads in each of its layers.
         states: What was kept of the first teacher on the training split, by name.
+        validation_states: The same on the validation split, if they were wanted.
         position_bias: Added to the attention scores, or None. Shape: (heads, length, length).
     """
 
@@ -71,6 +73,7 @@ class TeacherOutputs:
     layers: int
     heads: int
     states: dict[str, RaggedRows] = field(default_factory=dict)
+    validation_states: dict[str, RaggedRows] = field(default_factory=dict)
     position_bias: Tensor | None = None
 
     def width(self, name: str) -> int:
@@ -105,13 +108,13 @@ def compute_teacher_outputs(
         data: Folder of the data stage.
         examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         teacher: Folder of the teacher stage.
-        wanted: Which states are kept of the training split.
+        wanted: Which states are kept.
         out: Stage folder.
         further_teachers: Folders of further teacher stages.
 
     Returns:
         Examples, teachers, bytes, the share of training and validation labels that they give
-        together, and the states kept.
+        together (None where nothing is labelled), and the states kept.
 
     Raises:
         ModelError: The teacher has no such layer, or where its attention lies is not known.
@@ -119,10 +122,12 @@ def compute_teacher_outputs(
     model = load_model(teacher / "model")
     tokenizer = load_tokenizer(teacher / "model")
     max_length = load_description(data).max_length
-    names = _state_names(wanted, model)
+    depth = model.config.num_hidden_layers
+    names = sorted(state_name(kind, layer) for kind, layer in states_at(wanted, depth))
     train, validation = load_split(examples, "train"), load_split(data, "validation")
     splits = {"train": train, "validation": validation}
-    written = _run_teacher(model, tokenizer, splits, max_length, names, wanted.over_tokens, out)
+    kept = {"train": names, "validation": names if wanted.of_validation else []}
+    written = _run_teacher(model, tokenizer, splits, max_length, kept, wanted.over_tokens, out)
     folders = [out]
     for number, further in enumerate(further_teachers, start=1):
         folders.append(out / FURTHER / str(number))
@@ -131,14 +136,14 @@ def compute_teacher_outputs(
             load_tokenizer(further / "model"),
             splits,
             max_length,
-            [],
+            {},
             wanted.over_tokens,
             folders[-1],
         )
     bias = position_bias(model, max_length)
     if bias is not None:
         np.save(out / "position_bias.npy", bias.numpy())
-    shape = {"layers": model.config.num_hidden_layers, "heads": model.config.num_attention_heads}
+    shape = {"layers": depth, "heads": model.config.num_attention_heads}
     (out / "teacher.json").write_text(json.dumps(shape))
     for folder in folders:
         for split in splits:
@@ -156,18 +161,23 @@ def compute_teacher_outputs(
 def load_teacher_outputs(folder: Path) -> TeacherOutputs:
     """Memory-map what the stage wrote."""
     shape = json.loads((folder / "teacher.json").read_text())
-    train = {path.stem: np.load(path, mmap_mode="r") for path in (folder / "train").glob("*.npy")}
-    del train["logits"]
-    offsets = train.pop("offsets")
     bias = folder / "position_bias.npy"
     return TeacherOutputs(
         logits=_mean_logits(folder, "train"),
         validation_logits=_mean_logits(folder, "validation"),
         layers=shape["layers"],
         heads=shape["heads"],
-        states={name: RaggedRows(train[name], offsets) for name in sorted(train)},
+        states=_states(folder / "train"),
+        validation_states=_states(folder / "validation"),
         position_bias=torch.from_numpy(np.load(bias)) if bias.is_file() else None,
     )
+
+
+def _states(folder: Path) -> dict[str, RaggedRows]:
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+    del arrays["logits"]
+    offsets = arrays.pop("offsets")
+    return {name: RaggedRows(arrays[name], offsets) for name in sorted(arrays)}
 
 
 def _mean_logits(folder: Path, split: str) -> NDArray[np.float32]:
@@ -180,21 +190,11 @@ def _mean_logits(folder: Path, split: str) -> NDArray[np.float32]:
     return mean
 
 
-def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
     labelled = labels >= 0
+    if not labelled.any():
+        return None
     return float((logits[labelled].argmax(-1) == labels[labelled]).mean())
-
-
-def _state_names(wanted: OutputsWanted, model: PreTrainedModel) -> list[str]:
-    depth = model.config.num_hidden_layers
-    return sorted(
-        state_name(kind, layer)
-        for kind, layer in {
-            (kind, layer)
-            for kind, layers in wanted.states
-            for layer in mapped_layers(layers, wanted.student_layers or depth, depth)
-        }
-    )
 
 
 def _run_teacher(
@@ -202,14 +202,14 @@ def _run_teacher(
     tokenizer: PreTrainedTokenizerBase,
     splits: dict[str, Examples],
     max_length: int,
-    names: list[str],
+    names: dict[str, list[str]],
     over_tokens: bool,
     folder: Path,
 ) -> int:
-    """Write logits of all splits and states of the training split, and return their bytes."""
+    """Write logits of all splits and the states named for each, and return their bytes."""
     written = 0
     for split, texts in splits.items():
-        kept = names if split == "train" else []
+        kept = names.get(split, [])
         tokenized = tokenize(texts, tokenizer, max_length)
         (folder / split).mkdir(parents=True, exist_ok=True)
         written += _keep_outputs(model, tokenizer, tokenized, kept, over_tokens, folder / split)

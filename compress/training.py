@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,19 @@ from .progress import Progress, progress
 
 EVALUATION_BATCH_SIZE = 64
 
+# What of the validation split decides which weights are kept.
+Criterion: TypeAlias = Literal["accuracy", "loss"]
+# Logged name -> name beside the progress.
+SHOWN: dict[Criterion, dict[str, str]] = {
+    "accuracy": {
+        "loss": "loss",
+        "eval_accuracy": "accuracy",
+        "eval_agreement": "agreement",
+        "eval_kl": "kl",
+    },
+    "loss": {"loss": "loss", "eval_loss": "validation_loss"},
+}
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -42,19 +55,21 @@ class FitResult:
     Attributes:
         steps: Optimizer steps taken.
         epochs: Passes over the data, early stopping included.
-        best_accuracy: Validation accuracy of the kept weights.
+        best_accuracy: Validation accuracy of the kept weights; None without labels.
         teacher_agreement: Share of the validation split on which they choose the teacher's label;
             None without a teacher.
         teacher_kl: KL divergence to the teacher on the validation split, nats an example.
         precision: "float32" or "bfloat16".
+        best_loss: Validation loss of the kept weights.
     """
 
     steps: int
     epochs: float
-    best_accuracy: float
+    best_accuracy: float | None
     precision: str
     teacher_agreement: float | None = None
     teacher_kl: float | None = None
+    best_loss: float | None = None
 
 
 def fit(
@@ -68,8 +83,9 @@ def fit(
     folder: Path,
     title: str,
     callbacks: Sequence[TrainerCallback] = (),
+    chosen_by: Criterion = "accuracy",
 ) -> FitResult:
-    """Train in place and leave the weights with the best validation accuracy.
+    """Train in place and leave the weights with the best validation accuracy, or loss.
 
     A checkpoint is kept in `folder` at every evaluation; a call that finds one goes on from it and
     ends with the same weights as an undisturbed call. Delete the folder with `forget_checkpoints`
@@ -86,6 +102,7 @@ def fit(
         folder: For checkpoints.
         title: Shown with the progress.
         callbacks: Told by the trainer what it does.
+        chosen_by: What decides which weights are kept; `loss` needs no labels.
 
     Raises:
         ModelError: The loss is no longer finite.
@@ -103,6 +120,8 @@ def fit(
     arguments = _arguments(
         config,
         steps=steps,
+        metric_for_best_model=chosen_by,
+        greater_is_better=chosen_by == "accuracy",
         output_dir=str(folder),
         seed=seed,
         bf16=precision == "bfloat16",
@@ -111,15 +130,16 @@ def fit(
     checkpoint = _last_whole_checkpoint(folder)
     set_seed(seed)  # measuring the precision has drawn random numbers
     with progress(title, total=steps, done=_steps_of(checkpoint)) as bar:
+        shown = _ShowProgress(bar, SHOWN[chosen_by])
         trainer = _LengthGroupedTrainer(
             model=model,
             args=arguments,
             train_dataset=train,
             eval_dataset=validation,
             data_collator=collate,
-            compute_metrics=_metrics,
+            compute_metrics=_metrics if chosen_by == "accuracy" else None,
             # The given ones first: they may have a say in which evaluation was the best.
-            callbacks=[*callbacks, EarlyStoppingCallback(config.patience), _ShowProgress(bar)],
+            callbacks=[*callbacks, EarlyStoppingCallback(config.patience), shown],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -128,10 +148,11 @@ def fit(
     return FitResult(
         steps=trainer.state.global_step,
         epochs=trainer.state.epoch or 0.0,
-        best_accuracy=metrics["eval_accuracy"],
+        best_accuracy=metrics.get("eval_accuracy"),
         precision=precision,
         teacher_agreement=metrics.get("eval_agreement"),
         teacher_kl=metrics.get("eval_kl"),
+        best_loss=metrics["eval_loss"],
     )
 
 
@@ -158,8 +179,6 @@ def _arguments(config: TrainingConfig, steps: int, **others: Any) -> TrainingArg
         save_steps=steps_per_evaluation,
         save_total_limit=1,
         load_best_model_at_end=True,
-        metric_for_best_model="accuracy",
-        greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         logging_steps=max(1, steps // 200),
         remove_unused_columns=False,
@@ -186,6 +205,19 @@ def accuracy_of(
         labels = batch.pop("labels")
         hits += int((model(**batch).logits.argmax(-1) == labels).sum())
     return hits / len(examples)
+
+
+@torch.inference_mode()
+def loss_of(
+    model: nn.Module, examples: TokenizedExamples, tokenizer: PreTrainedTokenizerBase
+) -> float:
+    """Return the mean loss over examples in the batches that `fit` evaluates, without training."""
+    model.eval()
+    collate, total = Collate(tokenizer.pad_token_id), 0.0
+    for start in range(0, len(examples), EVALUATION_BATCH_SIZE):
+        rows = range(start, min(start + EVALUATION_BATCH_SIZE, len(examples)))
+        total += len(rows) * model(**collate([examples[row] for row in rows]))["loss"].item()
+    return total / len(examples)
 
 
 def untrained(
@@ -230,17 +262,15 @@ class _LengthGroupedTrainer(Trainer):
 
 
 class _ShowProgress(TrainerCallback):
-    def __init__(self, bar: Progress) -> None:
-        self.bar = bar
+    def __init__(self, bar: Progress, shown: Mapping[str, str]) -> None:
+        self.bar, self.shown = bar, shown
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         self.bar.advance()
 
     def on_log(self, *args: Any, **kwargs: Any) -> None:
         logs: Mapping[str, float] = kwargs["logs"]
-        shown = ("loss", "eval_accuracy", "eval_agreement", "eval_kl")
-        metrics = {name.removeprefix("eval_"): logs[name] for name in shown if name in logs}
-        self.bar.advance(0, **metrics)
+        self.bar.advance(0, **{self.shown[name]: logs[name] for name in self.shown if name in logs})
 
 
 def _metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -263,7 +293,7 @@ def _share_equal(logits: Tensor, labels: Tensor) -> float:
 
 def _best_metrics(state: TrainerState) -> dict[str, float] | None:
     for logs in reversed(state.log_history):
-        if "eval_accuracy" in logs and logs["step"] == state.best_global_step:
+        if "eval_loss" in logs and logs["step"] == state.best_global_step:
             return logs
     return None
 

@@ -138,16 +138,22 @@ def check(
     from .load import load_recipe
     from .pipeline import plan
     from .schema import CACHE_FOLDER
+    from .states_size import states_size
 
     loaded = load_recipe(recipe, overrides or [])
     cache = StageCache(work / CACHE_FOLDER)
     cached = {step.name: cache.finished(step) is not None for step in plan(loaded, cache)}
     sizes = estimate(loaded, length)
+    states = states_size(loaded, loaded.general) if loaded.general else None
     if as_json:
         models = {name: size and asdict(size) for name, size in sizes.items()}
-        screen.write_json({"recipe": loaded.name, "cached": cached, "models": models})
+        found = {"recipe": loaded.name, "cached": cached, "models": models}
+        general = {"general_states": states and asdict(states) | {"bytes": states.bytes}}
+        screen.write_json(found | (general if loaded.general else {}))
     else:
         screen.checked(loaded.name, cached, sizes)
+        if loaded.general:
+            screen.general_states(states)
 
 
 @app.command(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketbert.compress.config import (
+    GENERAL,
     BilstmConfig,
     PruneConfig,
     PypiSource,
@@ -87,13 +88,12 @@ def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None
         length: Tokens of the text whose MACs are counted; the task's longest if not given.
     """
     length = length or recipe.task.max_length
-    start = last = _source_shape(recipe.teacher.model, recipe)
+    last = source_shape(recipe.teacher.model, recipe)
     shapes = {"teacher": last}
     lstm: dict[str, Size | None] = {}
     if recipe.distill:
         student = recipe.distill.student
-        if student.init not in ("teacher", "fresh"):
-            start = _source_shape(student.init, recipe)
+        start = _start_shape(student, recipe)
         if student.bilstm:
             lstm["student"] = bilstm_size(student.bilstm, start, length) if start else None
         else:
@@ -200,7 +200,17 @@ def bilstm_size(bilstm: BilstmConfig, start: Shape, length: int) -> Size:
     )
 
 
-def _source_shape(source: Source, recipe: Recipe) -> Shape | None:
+def _start_shape(student: StudentConfig, recipe: Recipe) -> Shape | None:
+    """Return the shape that a student is cut from."""
+    if student.init == GENERAL and recipe.general:
+        general = recipe.general.student
+        start = _start_shape(general, recipe)
+        return start and student_shape(start, general)
+    return source_shape(student.checkpoint or recipe.teacher.model, recipe)
+
+
+def source_shape(source: Source, recipe: Recipe) -> Shape | None:
+    """Return the shape of a checkpoint if it is on this machine already; fetch nothing."""
     path = _config_file(source)
     if path is None:
         return None

@@ -23,6 +23,8 @@ SOURCE_PATHS: tuple[Key, ...] = (
     ("further_teachers", "*", "model"),
     ("transfer", "unlabelled", "*", "source"),
     ("transfer", "augment", "masked_words", "model"),
+    ("general", "texts", "*", "source"),
+    ("general", "student", "init"),
     ("distill", "student", "init"),
     ("trim", "texts", "*", "source"),
 )

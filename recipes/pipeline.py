@@ -4,7 +4,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pocketbert.compress.config import OutputsWanted, Source, outputs_wanted
+from pocketbert.compress.config import (
+    GENERAL,
+    GeneralConfig,
+    OutputsWanted,
+    Source,
+    outputs_wanted,
+)
 from pocketbert.compress.fetch import source_fingerprint
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
@@ -16,13 +22,18 @@ from .schema import Recipe
 EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=3)
 QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=2)
 COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=3)
+TEACHER_OUTPUTS = Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs")
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),
     "check-tokenizers": Stage("pocketbert.compress.tokenizer_check:check_tokenizers"),
     "transfer": Stage("pocketbert.compress.transfer:build_transfer_set"),
+    "general-texts": Stage("pocketbert.compress.general_texts:gather_texts"),
+    "general-teacher": Stage("pocketbert.compress.general:keep_untuned_teacher"),
+    "general-outputs": TEACHER_OUTPUTS,
+    "general-distill": Stage("pocketbert.compress.general:distill_general"),
     "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "further-teacher": Stage("pocketbert.compress.teacher:train_teacher"),
-    "teacher-outputs": Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs"),
+    "teacher-outputs": TEACHER_OUTPUTS,
     "distill": Stage("pocketbert.compress.distill:distill"),
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
@@ -58,12 +69,13 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     data = made.stage("data", *sources, config=recipe.data, task=recipe.task)
     _check_tokenizers(made, recipe, data)
     examples = _examples(made, recipe, data)
+    general = _general(made, recipe, data)
     teacher = made.stage(
         "teacher", recipe.teacher.model, config=recipe.teacher, seed=recipe.seed, data=data
     )
     made.measure("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher)
     exported = made.export("teacher", "Teacher, ONNX Runtime FP32", data, teacher)
-    model, exported = _compress(made, recipe, data, examples, teacher, exported)
+    model, exported = _compress(made, recipe, data, examples, general, teacher, exported)
     _deploy(made, recipe, data, model, exported)
     evaluation = made.stage(
         "evaluate",
@@ -80,9 +92,11 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
 
 def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
     """Add what finds out before training that a later stage cannot use a tokenizer."""
-    init = recipe.distill.student.init if recipe.distill else "teacher"
-    student = recipe.teacher.model if init in ("teacher", "fresh") else init
-    shared = student != recipe.teacher.model and _outputs_wanted(recipe).over_tokens
+    student = _tokenizer_source(recipe)
+    over_tokens = _outputs_wanted(recipe).over_tokens or (
+        recipe.general is not None and general_outputs_wanted(recipe.general).over_tokens
+    )
+    shared = student != recipe.teacher.model and over_tokens
     augment = recipe.transfer.augment if recipe.transfer else None
     masked = augment.masked if augment else None
     further = [config.model for config in recipe.further_teachers] if masked else []
@@ -119,8 +133,52 @@ def _examples(made: "_Plan", recipe: Recipe, data: Path) -> Path:
     return made.stage("transfer", *sources, config=transfer, seed=recipe.seed, data=data)
 
 
+def _general(made: "_Plan", recipe: Recipe, data: Path) -> Path | None:
+    """Add what teaches a student on plain text; return the folder of its checkpoint."""
+    general = recipe.general
+    if general is None:
+        return None
+    texts = made.stage(
+        "general-texts",
+        *[table.source for table in general.texts],
+        texts=general.texts,
+        validation=general.validation,
+        data=data,
+    )
+    teacher = made.stage(
+        "general-teacher",
+        recipe.teacher.model,
+        model=recipe.teacher.model,
+        seed=recipe.seed,
+        texts=texts,
+    )
+    outputs = made.stage(
+        "general-outputs",
+        data=texts,
+        examples=texts,
+        teacher=teacher,
+        wanted=general_outputs_wanted(general),
+    )
+    init = general.student.checkpoint
+    return made.stage(
+        "general-distill",
+        *([init] if init else []),
+        config=general,
+        seed=recipe.seed,
+        texts=texts,
+        teacher=teacher,
+        teacher_outputs=outputs,
+    )
+
+
 def _compress(
-    made: "_Plan", recipe: Recipe, data: Path, examples: Path, teacher: Path, exported: Path
+    made: "_Plan",
+    recipe: Recipe,
+    data: Path,
+    examples: Path,
+    general: Path | None,
+    teacher: Path,
+    exported: Path,
 ) -> tuple[Path, Path]:
     """Add what makes the model smaller; return the folders of the last model and its export."""
     outputs = _teacher_outputs(made, recipe, data, examples, teacher)
@@ -132,12 +190,15 @@ def _compress(
     }
     model = teacher
     if recipe.distill:
-        init = recipe.distill.student.init
+        init = recipe.distill.student.checkpoint
+        # Given only where it is used, so that students that start elsewhere stay valid.
+        start: dict[str, Any] = {"general": general} if general else {}
         model = made.stage(
             "distill",
-            *([] if init in ("teacher", "fresh") else [init]),
+            *([init] if init else []),
             config=recipe.distill,
             teacher=teacher,
+            **start,
             **learning,
         )
         exported = made.export("student", "Student, FP32", data, model)
@@ -288,6 +349,20 @@ class _Plan:
                 model_folder=str(model / "model"),
             )
         )
+
+
+def _tokenizer_source(recipe: Recipe) -> Source:
+    """Return the checkpoint whose tokenizer the student takes over."""
+    student = recipe.distill.student if recipe.distill else None
+    if student and student.init == GENERAL and recipe.general:
+        student = recipe.general.student
+    return (student.checkpoint if student else None) or recipe.teacher.model
+
+
+def general_outputs_wanted(general: GeneralConfig) -> OutputsWanted:
+    """Say what a general section compares of its teacher's states."""
+    wanted = outputs_wanted([general.objectives], general.student.depth)
+    return replace(wanted, of_validation=True)  # there are no labels to choose by
 
 
 def _outputs_wanted(recipe: Recipe) -> OutputsWanted:

@@ -1,14 +1,16 @@
 """A recipe: the configs of all stages, composed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from pocketbert.compress.config import (
+    GENERAL,
     STRICT,
     DataConfig,
     DistillConfig,
+    GeneralConfig,
     PruneConfig,
     QatConfig,
     SparsifyConfig,
@@ -38,6 +40,7 @@ class Recipe:
         teacher: The full model.
         further_teachers: Full models whose logits are averaged with its own.
         transfer: Texts that only the teacher labels.
+        general: What the student learns on plain text before it knows the task.
         distill: The student.
         prune: What is removed from the student (from the teacher, without `distill`).
         sparsify: Single weights of it that become zero.
@@ -57,6 +60,7 @@ class Recipe:
     teacher: TeacherConfig
     further_teachers: tuple[TeacherConfig, ...] = ()
     transfer: TransferConfig | None = None
+    general: GeneralConfig | None = None
     distill: DistillConfig | None = None
     prune: PruneConfig | None = None
     sparsify: SparsifyConfig | None = None
@@ -140,6 +144,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"prune.neuron_multiple is {recipe.prune.neuron_multiple}, expected a multiple of 4 "
             "because sparsify.pattern is 2:4"
         )
+    yield from _general_problems(recipe)
     depth = recipe.distill.student.depth if recipe.distill else None
     if recipe.prune and depth is not None and 0 < depth <= recipe.prune.layers:
         yield (
@@ -147,12 +152,43 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"{depth} layers"
         )
     if recipe.distill is not None:
-        yield from _layer_map_problems(learning, recipe.distill.student.depth)
+        yield from _layer_map_problems(learning, "distill.student", recipe.distill.student.depth)
     if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
         yield from _lost_head_problems(learning)
 
 
-def _layer_map_problems(sections: dict[str, LearningConfig], depth: int) -> Iterator[str]:
+def _general_problems(recipe: Recipe) -> Iterator[str]:
+    general = recipe.general
+    starts_there = recipe.distill is not None and recipe.distill.student.init == GENERAL
+    if general is None:
+        if starts_there:
+            yield (
+                f"distill.student.init is {GENERAL!r}, expected a section general that makes this "
+                "checkpoint (or 'teacher', 'fresh' or a source)"
+            )
+        return
+    if not starts_there:
+        yield (
+            "general is a section, expected none (null) unless distill.student.init is "
+            f"{GENERAL!r}, which starts from it"
+        )
+    yield from _layer_map_problems({"general": general}, "general.student", general.student.depth)
+    layers = recipe.distill.student.layers if recipe.distill and starts_there else None
+    needed = max(layers) + 1 if isinstance(layers, tuple) else layers or 0
+    if needed > general.student.depth:
+        yield (
+            f"distill.student.layers is {_plain(layers)}, expected layers of general.student, "
+            f"which has {general.student.depth}"
+        )
+
+
+def _plain(layers: int | tuple[int, ...] | None) -> object:
+    return list(layers) if isinstance(layers, tuple) else layers
+
+
+def _layer_map_problems(
+    sections: Mapping[str, LearningConfig | GeneralConfig], student: str, depth: int
+) -> Iterator[str]:
     for name, section in sections.items():
         if section.objectives is None:
             continue
@@ -162,7 +198,7 @@ def _layer_map_problems(sections: dict[str, LearningConfig], depth: int) -> Iter
             if isinstance(layers, tuple) and len(layers) != expected:
                 yield (
                     f"{name}.objectives.{objective}.layers is {list(layers)}, expected {expected} "
-                    f"teacher layers because distill.student has {depth} layers"
+                    f"teacher layers because {student} has {depth} layers"
                     f"{' and patient leaves out the last' if objective == 'patient' else ''}"
                 )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .doctor import Diagnosis
     from .estimate import Size
     from .run import Run
+    from .states_size import StatesSize
 
 PIPE_WIDTH = 160
 
@@ -97,6 +98,19 @@ def timed(measured: "LatencyTable") -> None:
         columns = zip(inner.widths, inner.ms, last.ms, strict=True)
         rows = [[str(width), f"{ms:.3f} ms", f"{last_ms:.3f} ms"] for width, ms, last_ms in columns]
         table([unit, "a layer", "the last layer"], rows)
+
+
+def general_states(size: "StatesSize | None") -> None:
+    """Print what the teacher's states on plain text will take."""
+    if size is None:
+        write("general-outputs: the teacher's states are not known yet")
+    elif size.bytes is None:
+        write(f"general-outputs: {size.position_bytes:,} bytes a position; texts not here yet")
+    else:
+        write(
+            f"general-outputs: about {megabytes(size.bytes)} of the teacher's states, "
+            f"{size.position_bytes:,} bytes for each of some {size.positions:,} positions"
+        )
 
 
 def ran(run: "Run") -> None:

@@ -85,7 +85,7 @@ def _fresh_problems(
             continue
         done.add(path)
         if part["type"] == "unexpected_keyword_argument":
-            yield tree.place(path), _unknown_key(path, kind)
+            yield tree.place(path), _unknown_key(path, kind, tree.values)
             renamed = _heal_key(healed, path, fields(kind_at(kind, path[:-1])))
             tree.places.setdefault(renamed, tree.place(path))
             done.add(renamed)  # pydantic misses it
@@ -104,13 +104,24 @@ def _is_within(path: Key, others: set[Key]) -> bool:
     return any(path[: len(other)] == other for other in others)
 
 
-def _unknown_key(path: Key, kind: Any) -> str:
+def _unknown_key(path: Key, kind: Any, values: Any) -> str:
     names = list(fields(kind_at(kind, path[:-1])))
     hint = nearest(str(path[-1]), names)
     elsewhere = [place for place in all_paths(kind) if place[-1] == path[-1]]
     if not hint and elsewhere:
-        hint = f"; did you mean {dotted(elsewhere[0])!r}?"
+        # Of several places rather the one whose section the recipe has.
+        nearby = max(elsewhere, key=lambda place: _known_depth(values, place))
+        hint = f"; did you mean {dotted(nearby)!r}?"
     return f"{dotted(path)}: unknown key, expected one of {', '.join(names)}{hint}"
+
+
+def _known_depth(values: Any, path: Key) -> int:
+    """Return how many parts of a path, from its beginning, values have."""
+    for depth, part in enumerate(path):
+        if not isinstance(values, dict) or part not in values:
+            return depth
+        values = values[part]
+    return len(path)
 
 
 def _wrong_value(path: Key, expected: Any, part: Any) -> str:

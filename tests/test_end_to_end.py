@@ -107,6 +107,31 @@ def test_the_bundle_answers_tests_itself_and_is_scored(finished, tiny_data):
     assert scored["accuracy"]["value"] > 0.8
 
 
+def test_a_student_that_learned_on_plain_text_goes_the_whole_way(finished, tiny_data):
+    recipe, work, _ = finished
+    general = f"""general={{
+        texts: [{{source: {tiny_data / "reviews.jsonl"}}}], validation: 0.1,
+        student: {{layers: 3}}, objectives: {{hidden: {{weight: 1.0}}}},
+        training: {{epochs: 1, learning_rate: 1e-3, batch_size: 16}}}}"""
+    changes = [general, "distill.student.init=general", "prune=null", "name=from-plain-text"]
+    overrides = [word for change in changes for word in ("--set", change)]
+    said = pocketbert("check", str(recipe), "--work", str(work), *overrides)
+    assert "general-outputs: about" in said.stdout, said.stderr
+    done = pocketbert("run", str(recipe), "--work", str(work), *overrides, "--json")
+    assert done.returncode == 0, done.stderr
+    stages = {stage["name"]: stage for stage in json.loads(done.stdout)["stages"]}
+    assert stages["teacher"]["cached"]
+    # The made-up checkpoint's layers do next to nothing: what is learned is tested elsewhere.
+    assert stages["general-distill"]["summary"]["validation_loss"] < 0.1
+    assert json.loads(done.stdout)["summary"]["engine_accuracy"] > 0.8
+    # Another recipe names the checkpoint.
+    folder = f"{stages['general-distill']['folder']}/model"
+    named = ["--set", f"distill.student.init={folder}", "--until", "distill", "--set", "prune=null"]
+    later = pocketbert("run", str(recipe), "--work", str(work), *named, "--json")
+    assert later.returncode == 0, later.stderr
+    assert json.loads(later.stdout)["stages"][-1]["summary"]["validation_accuracy"] > 0.8
+
+
 def test_changed_bytes_of_the_cache_are_refused(finished, tmp_path):
     import shutil
 

@@ -14,6 +14,7 @@ from .data import (
     UnlabelledConfig,
     WordsConfig,
 )
+from .general import GeneralConfig
 from .objectives import (
     EMBEDDINGS,
     AttentionConfig,
@@ -35,12 +36,20 @@ from .objectives import (
 from .qat import MIN_CHANNELS, QatConfig
 from .sources import PypiFile, PypiSource, Source
 from .sparsity import SparsifyConfig
-from .student import BilstmConfig, DistillConfig, PruneConfig, StudentConfig, TrimConfig
+from .student import (
+    GENERAL,
+    BilstmConfig,
+    DistillConfig,
+    PruneConfig,
+    StudentConfig,
+    TrimConfig,
+)
 from .training import TeacherConfig, TrainingConfig
 
 __all__ = [
     "ADDED_LATER",
     "EMBEDDINGS",
+    "GENERAL",
     "MIN_CHANNELS",
     "STRICT",
     "AttentionConfig",
@@ -50,6 +59,7 @@ __all__ = [
     "DataConfig",
     "DistillConfig",
     "EmbeddingsConfig",
+    "GeneralConfig",
     "HiddenConfig",
     "LabelsConfig",
     "LayerMap",

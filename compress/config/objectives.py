@@ -1,10 +1,10 @@
 """What a student learns from, and what must be kept of the teacher for it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from .checks import STRICT, check, check_positive
+from .checks import ADDED_LATER, STRICT, check, check_positive
 
 # One number, or several that the training passes at even distances on straight lines.
 Weight = float | tuple[float, ...]
@@ -195,13 +195,13 @@ class ObjectivesConfig:
     labels: LabelsConfig | None = None
 
     def __post_init__(self) -> None:
-        names = ", ".join(field.name for field in fields(self))
+        names = ", ".join(each.name for each in fields(self))
         check(len(self.chosen) > 0, f"objectives is empty, expected at least one of {names}")
 
     @property
     def chosen(self) -> dict[str, ObjectiveConfig]:
         """The objectives that are given, by name."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: config for name, config in found.items() if config is not None}
 
 
@@ -213,11 +213,13 @@ class OutputsWanted:
         states: Kinds of states and the layers they are taken from.
         over_tokens: Keep every token's state, else the first token's only.
         student_layers: The depth that `uniform` spreads over; None is the teacher's own.
+        of_validation: Keep the states of the validation split too.
     """
 
     states: tuple[tuple[StateKind, LayerMap], ...] = ()
     over_tokens: bool = False
     student_layers: int | None = None
+    of_validation: bool = field(default=False, metadata=ADDED_LATER)
 
 
 def outputs_wanted(

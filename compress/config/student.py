@@ -10,6 +10,9 @@ from .objectives import EMBEDDINGS, ObjectivesConfig
 from .sources import Source
 from .training import TrainingConfig
 
+# What `init` says of the checkpoint that the recipe's own `general` section makes.
+GENERAL = "general"
+
 
 @dataclass(frozen=True, kw_only=True)
 class BilstmConfig:
@@ -38,7 +41,8 @@ class StudentConfig:
 
     Attributes:
         init: `teacher` copies the teacher's layers (a BiLSTM its word table), `fresh` draws new
-            weights in the teacher's shape, anything else is the source of a checkpoint.
+            weights in the teacher's shape, `general` is what the recipe's section of that name
+            makes, anything else is the source of a checkpoint.
         layers: How many layers (spread evenly over the initial model's), or which, from 0.
         hidden_size: Width, if smaller than the initial model's.
         intermediate_size: Feed-forward width, if smaller than the initial model's.
@@ -89,6 +93,11 @@ class StudentConfig:
     def depth(self) -> int:
         """Number of transformer layers, 0 for a BiLSTM."""
         return self.layers if isinstance(self.layers, int) else len(self.layers or ())
+
+    @property
+    def checkpoint(self) -> Source | None:
+        """The source of the initial model, None for a model of the recipe's own."""
+        return None if self.init in ("teacher", "fresh", GENERAL) else self.init
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,13 @@ def test_outside_of_training_the_loss_is_that_of_the_labels(student):
     torch.testing.assert_close(found["loss"], losses(found["logits"])[1])
 
 
+def test_without_labels_the_loss_is_the_objectives_outside_of_training_too(student):
+    config = ObjectivesConfig(soft_targets=SoftTargetsConfig(weight=0.7, temperature=1.0))
+    batch = BATCH | {"labels": torch.tensor([-100])}
+    found = StudentWithObjectives(student, config, OUTPUTS, labelled=False).eval()(**batch)
+    torch.testing.assert_close(found["loss"], 0.7 * losses(found["logits"])[0])
+
+
 @pytest.mark.parametrize(
     ("weight", "progress", "expected"),
     [

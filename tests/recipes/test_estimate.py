@@ -1,4 +1,5 @@
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -162,6 +163,82 @@ def test_what_is_not_here_is_unknown_and_not_fetched(write, monkeypatch, tmp_pat
     sizes = estimate(load_recipe("quickstart"))
     assert sizes == {"teacher": None, "student": None, "pruned": None}
     assert list(tmp_path.iterdir()) == []
+
+
+GENERAL = (
+    "general={texts: [{source: plain.txt, format: text}], student: {layers: 3, hidden_size: 16}, "
+    "objectives: {hidden: {weight: 1}, embeddings: {weight: 1}, relations: {weight: 1, heads: 4}}, "
+    "training: {epochs: 1, learning_rate: 1e-4}}"
+)
+
+
+@pytest.fixture
+def general_recipe(write, here, tiny_checkpoint, vocabulary):
+    """A recipe with 400 plain texts of short words."""
+    words = [word for word in vocabulary if 3 <= len(word) <= 5 and word.isalpha()]
+    draw = random.Random(0)
+    lines = [" ".join(draw.choices(words, k=18)) for _ in range(400)]
+    (here / "plain.txt").write_text("\n".join(lines) + "\n")
+    changes = ["distill.student.init=general", "distill.student.layers=2", GENERAL, "prune=null"]
+    return write(), [f"teacher.model={tiny_checkpoint}", *changes]
+
+
+def test_a_student_from_plain_text_is_cut_from_that_one(general_recipe):
+    recipe = load_recipe(general_recipe[0], general_recipe[1])
+    student = estimate(recipe)["student"]
+    direct = "distill.student={init: teacher, layers: 2, hidden_size: 16}"
+    alone = load_recipe(general_recipe[0], [*general_recipe[1], direct, "general=null"])
+    assert student == estimate(alone)["student"]
+
+
+def test_states_on_plain_text_take_the_disk_that_was_said(
+    general_recipe, tiny_data, tmp_path, here
+):
+    from pocketbert.compress.general import keep_untuned_teacher
+    from pocketbert.compress.general_texts import gather_texts
+    from pocketbert.compress.teacher_outputs import compute_teacher_outputs, load_teacher_outputs
+    from pocketbert.recipes.pipeline import general_outputs_wanted
+    from pocketbert.recipes.states_size import states_size
+
+    recipe = load_recipe(general_recipe[0], general_recipe[1])
+    said = states_size(recipe, recipe.general)
+    texts, teacher, out = (tmp_path / name for name in ("texts", "teacher", "out"))
+    for folder in (texts, teacher, out):
+        folder.mkdir()
+    gather_texts(texts=recipe.general.texts, validation=0.1, data=tiny_data, out=texts)
+    keep_untuned_teacher(model=recipe.teacher.model, seed=0, texts=texts, out=teacher)
+    compute_teacher_outputs(
+        data=texts, examples=texts, teacher=teacher, out=out,
+        wanted=general_outputs_wanted(recipe.general),
+    )  # fmt: skip
+    kept = load_teacher_outputs(out)
+    states = [*kept.states.values(), *kept.validation_states.values()]
+    real = sum(each.rows.nbytes for each in states)
+    positions = sum(
+        len(kept[next(iter(kept))].rows) for kept in (kept.states, kept.validation_states)
+    )
+    assert said.position_bytes * positions == real
+    assert said.bytes == pytest.approx(real, rel=0.35)
+
+
+def test_states_of_texts_that_are_not_here_are_not_guessed(general_recipe, here):
+    from pocketbert.recipes.states_size import states_size
+
+    (here / "plain.txt").unlink()
+    recipe = load_recipe(general_recipe[0], general_recipe[1])
+    assert states_size(recipe, recipe.general).bytes is None
+    elsewhere = load_recipe(general_recipe[0], [*general_recipe[1], "teacher.model=hf:not/here"])
+    assert states_size(elsewhere, elsewhere.general) is None
+
+
+def test_layers_that_a_teacher_lacks_are_said_before_it_runs(general_recipe):
+    from pocketbert.compress.errors import ModelError
+    from pocketbert.recipes.states_size import states_size
+
+    layers = "general.objectives.hidden.layers=[0, 1, 9]"
+    recipe = load_recipe(general_recipe[0], [*general_recipe[1], layers])
+    with pytest.raises(ModelError, match="names teacher layer 9, expected layers 0 to 3"):
+        states_size(recipe, recipe.general)
 
 
 def test_widths_that_a_latency_table_decides_on_are_unknown(write, here, tiny_checkpoint):

@@ -12,6 +12,7 @@ from pocketbert.recipes.pipeline import STAGES, plan
 @pytest.fixture
 def planned(write, here):
     (here / "reviews.csv").write_text("review,stars\nfine,positive\n")
+    (here / "plain.txt").write_text("words\n")
 
     def plan_with(*overrides: str, work: str = "work"):
         recipe = load_recipe(write(), overrides)
@@ -33,12 +34,17 @@ BY_LATENCY = ("prune.heads=0", "prune.neurons=0", "prune.speedup=2.0")
 
 ONE_MORE = "{model: hf:bert-base-uncased, training: {epochs: 2, learning_rate: 5e-5}}"
 FURTHER = f"further_teachers=[{ONE_MORE}]"
+PLAIN_TEXT = (
+    "general={texts: [{source: plain.txt, format: text}], student: {layers: 3}, "
+    "objectives: {relations: {weight: 1}}, training: {epochs: 1, learning_rate: 1e-4}}",
+    "distill.student.init=general",
+)
 
 
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     sparsify = "sparsify={pattern: '2:4'}"
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
-    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER)
+    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER, *PLAIN_TEXT)
     names = [name.removesuffix("-1") for name in full]
     int8 = ["quantize-untrained", "compile-untrained", "check-int8", "qat", "export-qat"]
     assert sorted([*names, *int8], key=list(STAGES).index) == list(STAGES)
@@ -62,6 +68,41 @@ def test_further_teachers_are_stages_of_their_own_and_of_other_seeds(planned):
     assert "further_teachers" not in before["teacher-outputs"].params
     redone = changed(fingerprints(before), fingerprints(steps))
     assert {"teacher-outputs", "distill"} <= redone
+
+
+def test_a_student_that_learned_on_plain_text_is_where_distillation_starts(planned, here):
+    before, steps = planned(), planned(*PLAIN_TEXT)
+    made = steps["general-distill"]
+    assert steps["distill"].params["general"] == made.folder
+    assert made.params["teacher"] == steps["general-teacher"].folder != steps["teacher"].folder
+    assert made.params["teacher_outputs"] == steps["general-outputs"].folder
+    outputs = steps["general-outputs"].params
+    assert outputs["data"] == outputs["examples"] == steps["general-texts"].folder
+    assert outputs["wanted"].of_validation
+    assert outputs["wanted"].states == (("key", "last"), ("query", "last"), ("value", "last"))
+    assert "general" not in before["distill"].params
+    redone = {n for n in changed(*map(fingerprints, (before, steps))) if n in before}
+    assert not redone & {"data", "teacher", "teacher-outputs", "export-teacher"}
+    assert "distill" in redone
+    (here / "plain.txt").write_text("other words\n")
+    texts = changed(fingerprints(steps), fingerprints(planned(*PLAIN_TEXT)))
+    assert {"general-texts", "general-distill", "distill"} <= texts
+    assert "teacher" not in texts
+
+
+def test_the_task_does_not_reach_back_to_what_is_learned_before_it(planned):
+    before = fingerprints(planned(*PLAIN_TEXT))
+    for override in ("teacher.training.epochs=9", "distill.training.epochs=9", "prune=null"):
+        after = fingerprints(planned(*PLAIN_TEXT, override))
+        assert "general-distill" not in changed(before, after)
+
+
+def test_tokenizers_of_a_student_that_learns_on_plain_text_are_checked(planned, here):
+    assert "check-tokenizers" not in planned(*PLAIN_TEXT)
+    (here / "small").mkdir()
+    steps = planned(*PLAIN_TEXT, "general.student.init=./small", "distill.objectives.hidden=null")
+    assert steps["check-tokenizers"].params["student"] == "./small"
+    assert steps["check-tokenizers"].params["shared"]
 
 
 def test_the_model_that_proposes_words_counts_with_its_bytes(planned, here):
@@ -264,7 +305,7 @@ def test_every_stage_takes_what_the_plan_gives_it(planned):
     from importlib import import_module
 
     masked = "transfer={augment: {masked: {variants: 1}}}"
-    for step in planned(*BY_LATENCY, masked, FURTHER).values():
+    for step in planned(*BY_LATENCY, masked, FURTHER, *PLAIN_TEXT).values():
         module, _, name = step.stage.function.partition(":")
         parameters = inspect.signature(getattr(import_module(module), name)).parameters
         needed = {name for name, p in parameters.items() if p.default is p.empty}

@@ -11,7 +11,8 @@ from pocketbert.recipes.load import SHIPPED, load_recipe, shipped_recipes
 from pocketbert.recipes.schema import Recipe
 
 PAGE = (SHIPPED / "README.md").read_text()
-SHARED = ("training", "objectives")
+# Sections that several have in common -> under which name the page lists their keys.
+SHARED = {"training": (), "objectives": (), "student": ("distill",)}
 
 
 def keys_of(section: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
@@ -23,7 +24,7 @@ def keys_of(section: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
         ]
         kind: Any = next((k for k in inside if dataclasses.is_dataclass(k)), None)
         if kind is not None and kind.__name__ != "PypiSource":
-            below = () if field.name in SHARED else path
+            below = SHARED.get(field.name, path)
             found |= keys_of(kind, (*below, field.name))
         else:
             found[".".join((*path, field.name))] = shown(field.default)

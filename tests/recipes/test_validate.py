@@ -15,8 +15,8 @@ from .conftest import RECIPE
 
 SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
 TOP = (
-    "name, about, seed, task, data, teacher, further_teachers, transfer, distill, prune, sparsify, "
-    "qat, trim, quantize, compile, evaluate"
+    "name, about, seed, task, data, teacher, further_teachers, transfer, general, distill, prune, "
+    "sparsify, qat, trim, quantize, compile, evaluate"
 )
 
 # (what is replaced, by what, the whole message)
@@ -483,6 +483,129 @@ PLANTED_BESIDE_AN_LSTM = {
         "which has no heads and no feed-forward neurons",
     ),
 }
+
+
+GENERAL = """\
+general:
+  texts: [{source: plain.txt, format: text}]
+  student: {layers: 3}
+  objectives:
+    hidden: {weight: 1.0}
+  training: {epochs: 1, learning_rate: 1e-4}
+quantize:
+"""
+
+# (what is replaced in the recipe with a general section, by what, the whole message)
+PLANTED_IN_GENERAL = {
+    "no texts": (
+        "texts: [{source: plain.txt, format: text}]",
+        "texts: []",
+        "small.yaml:37: general.texts is empty, expected at least one table of plain texts",
+    ),
+    "texts that are no tables": (
+        "texts: [{source: plain.txt, format: text}]",
+        "texts: plain.txt",
+        "small.yaml:37: general.texts is 'plain.txt', expected a list",
+    ),
+    "percent of texts": (
+        "  student: {layers: 3}",
+        "  student: {layers: 3}\n  validation: 5",
+        "small.yaml:39: general.validation is 5, expected a fraction from 0 up to, not including, "
+        "1; did you mean 0.05?",
+    ),
+    "no text to choose by": (
+        "  student: {layers: 3}",
+        "  student: {layers: 3}\n  validation: 0.0",
+        "small.yaml:39: general.validation is 0, expected a fraction from 0 up to, not including, "
+        "1",
+    ),
+    "a BiLSTM": (
+        "  student: {layers: 3}",
+        "  student: {bilstm: {}}",
+        "small.yaml:38: general.student.bilstm is a section, expected none (null) in general, "
+        "because a BiLSTM has no layers that match the teacher's",
+    ),
+    "word factors": (
+        "  student: {layers: 3}",
+        "  student: {layers: 3, embedding_rank: 8}",
+        "small.yaml:38: general.student.embedding_rank is 8, expected none (null) in general, "
+        "which leaves a checkpoint that transformers loads; set distill.student.embedding_rank",
+    ),
+    "a checkpoint that starts from itself": (
+        "  student: {layers: 3}",
+        "  student: {layers: 3, init: general}",
+        "small.yaml:38: general.student.init is 'general', expected 'teacher', 'fresh' or a source "
+        "in general, which makes that checkpoint",
+    ),
+    "answers to a task": (
+        "    hidden: {weight: 1.0}\n  training: {epochs: 1",
+        "    hidden: {weight: 1.0}\n    soft_targets: {weight: 1.0}\n  training: {epochs: 1",
+        "small.yaml:41: general.objectives.soft_targets is a section, expected none (null) in "
+        "general, where there are no labels and no answers to a task; use objectives on states "
+        "such as hidden or relations",
+    ),
+    "labels": (
+        "    hidden: {weight: 1.0}\n  training: {epochs: 1",
+        "    hidden: {weight: 1.0}\n    labels: {weight: 1.0}\n  training: {epochs: 1",
+        "small.yaml:41: general.objectives.labels is a section, expected none (null) in general, "
+        "where there are no labels and no answers to a task; use objectives on states such as "
+        "hidden or relations",
+    ),
+    "a loss that moves by itself": (
+        "    hidden: {weight: 1.0}\n  training: {epochs: 1",
+        "    hidden: {weight: [1.0, 0.0]}\n  training: {epochs: 1",
+        "small.yaml:40: general.objectives.hidden.weight is [1.0, 0.0], expected one number in "
+        "general, which compares losses of different steps to keep the best weights",
+    ),
+    "layer map of another depth": (
+        "    hidden: {weight: 1.0}\n  training: {epochs: 1",
+        "    hidden: {weight: 1.0, layers: [1, 5]}\n  training: {epochs: 1",
+        "small.yaml:40: general.objectives.hidden.layers is [1, 5], expected 3 teacher layers "
+        "because general.student has 3 layers",
+    ),
+    "a student that starts elsewhere": (
+        "    init: general",
+        "    init: teacher",
+        "small.yaml:36: general is a section, expected none (null) unless distill.student.init is "
+        "'general', which starts from it",
+    ),
+    "more layers than there are": (
+        "    layers: 3\n",
+        "    layers: [0, 3]\n",
+        "small.yaml:21: distill.student.layers is [0, 3], expected layers of general.student, "
+        "which has 3",
+    ),
+    "typo": (
+        "  texts: [{source",
+        "  texts: [{sauce",
+        "small.yaml:37: general.texts[0].sauce: unknown key, expected one of source, text, format, "
+        "encoding; did you mean 'source'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", PLANTED_IN_GENERAL)
+def test_says_what_learning_on_plain_text_cannot_have(mistake, write, here):
+    path = write(("    init: teacher", "    init: general"), ("quantize:\n", GENERAL))
+    old, new, message = PLANTED_IN_GENERAL[mistake]
+    assert load_recipe(path).general is not None
+    text = (here / path).read_text()
+    assert text.count(old) == 1
+    (here / path).write_text(text.replace(old, new))
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert caught.value.problems[0] == message
+    # Without its BiLSTM the student has no form at all, which is said too.
+    assert len(caught.value.problems) == (2 if mistake == "a BiLSTM" else 1)
+
+
+def test_a_start_that_nothing_makes_is_refused(write):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(("    init: teacher", "    init: general")))
+    assert caught.value.problems == [
+        "small.yaml:20: distill.student.init is 'general', expected a section general that makes "
+        "this checkpoint (or 'teacher', 'fresh' or a source)"
+    ]
 
 
 @pytest.mark.parametrize("mistake", PLANTED)
