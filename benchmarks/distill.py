@@ -36,6 +36,19 @@ TRAINING = (
 )
 SOFT = "soft_targets: {weight: 1.0, temperature: 2.0}, labels: {weight: 0.2}"
 AUGMENT = "transfer={augment: {mixed: {variants: 1}, words: {variants: 1, fraction: 0.25}}}"
+# Plain texts of the same archive, the reviews' own among them; held-out ones are left out.
+PLAIN = ", ".join(
+    f"{{source: pypi:vader-{name}, text: 2, format: tsv}}"
+    for name in ("movie-reviews", "amazon-reviews", "tweets", "nyt-editorials")
+)
+GENERAL = (
+    f"general={{texts: [{PLAIN}], "
+    "student: {init: teacher, layers: 2, intermediate_size: 384}, "
+    "objectives: {hidden: {weight: 1.0, positions: tokens}, relations: {weight: 0.5}}, "
+    "training: {epochs: 5, learning_rate: 5e-4, batch_size: 32, dropout: 0.0}}",
+    "distill.student=null",
+    "distill.student={init: general, layers: 2}",
+)
 BASELINE = "labels"
 
 
@@ -58,6 +71,7 @@ VARIANTS = {
     "+ attention": variant(f"{SOFT}, attention: {{weight: 0.5, on: probabilities}}", 3),
     "+ relations": variant(f"{SOFT}, relations: {{weight: 0.5}}", 3),
     "+ augmentation": variant(SOFT, 3, AUGMENT),
+    "+ general checkpoint": variant(SOFT, 3, *GENERAL),
 }
 LONG = {
     "labels, 30 epochs": variant("labels: {weight: 1.0}", 30),
@@ -108,6 +122,7 @@ def trained(name: str, seed: int, work: Path) -> dict[str, Any]:
         teacher=folders["teacher"],
         teacher_outputs=folders["teacher-outputs"],
         out=folder / "student",
+        general=folders.get("general-distill"),
     )
     export_onnx(out=folder / "onnx", data=folders["data"], model=folder / "student")
     artifact = Artifact(name=name, title=name, kind="onnx", folder=str(folder / "onnx"))
