@@ -31,7 +31,7 @@ from pocketbert.recipes.load import load_recipe
 from pocketbert.recipes.run import run
 
 LAYERS = 2
-STEPS = 1500
+STEPS = 1000
 STATES = ("hidden_11", "query_11", "key_11", "value_11")
 ALL = ("labelled", "unlabelled", "augmented")
 BASELINE = "labelled texts"
