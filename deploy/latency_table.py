@@ -43,7 +43,10 @@ def measure_latency_table(
         ModelError: The student is not BERT-shaped.
     """
     isa = (available_isas()[0] if config.isa == "auto" else config.isa) if int8 else None
-    shape = json.loads((student / "model" / "config.json").read_text(encoding="utf-8"))
+    shape, about = (
+        json.loads((student / "model" / name).read_text(encoding="utf-8"))
+        for name in ("config.json", "pocketbert.json")
+    )
     if shape["model_type"] != "bert":
         raise ModelError(
             f"the model to be pruned is of type {shape['model_type']!r}, expected 'bert'; distil "
@@ -55,8 +58,9 @@ def measure_latency_table(
         for text in load_split(data, "validation").texts
     ]
     table = time_sublayers(
-        hidden_size=shape["hidden_size"],
+        hidden_size=about.get("hidden_size", shape["hidden_size"]),
         heads=shape["num_attention_heads"],
+        head_size=shape["hidden_size"] // shape["num_attention_heads"],
         neurons=shape["intermediate_size"],
         neuron_multiple=neuron_multiple,
         tokens=int(np.median(lengths)),

@@ -30,6 +30,7 @@ def time_sublayers(
     *,
     hidden_size: int,
     heads: int,
+    head_size: int,
     neurons: int,
     neuron_multiple: int,
     tokens: int,
@@ -41,13 +42,13 @@ def time_sublayers(
     Args:
         hidden_size: Width of the residual stream.
         heads: Heads of an unpruned layer.
+        head_size: Width of a head.
         neurons: Neurons of an unpruned layer.
         neuron_multiple: Feed-forward widths are multiples of this.
         tokens: Length of the text.
         threads: Threads of one inference.
         isa: INT8 for this instruction set; None is FP32.
     """
-    head_size = hidden_size // heads
     head_widths = _spread(heads, 1)
     neuron_widths = _spread(neurons, neuron_multiple)
     with tempfile.TemporaryDirectory() as scratch:

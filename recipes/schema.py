@@ -140,6 +140,11 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"prune.neuron_multiple is {recipe.prune.neuron_multiple}, expected a multiple of 4 "
             "because sparsify.pattern is 2:4"
         )
+    if in_fours and recipe.prune and recipe.prune.hidden and recipe.prune.hidden_multiple % 4:
+        yield (
+            f"prune.hidden_multiple is {recipe.prune.hidden_multiple}, expected a multiple of 4 "
+            "because sparsify.pattern is 2:4"
+        )
     depth = recipe.distill.student.depth if recipe.distill else None
     if recipe.prune and depth is not None and 0 < depth <= recipe.prune.layers:
         yield (
