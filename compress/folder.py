@@ -1,14 +1,15 @@
 """The model folder: what torch-side stages hand to each other.
 
-`config.json`, `model.safetensors`, the tokenizer's files, and `pocketbert.json` with the labels and
-the widths of pruned layers and the rank of a factorised word table, which transformers' own
-configuration cannot say.
+`config.json`, `model.safetensors`, the tokenizer's files, and `pocketbert.json` with the labels,
+the widths of pruned layers and of a pruned residual stream, and the rank of a factorised word
+table, which transformers' own configuration cannot say.
 """
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
@@ -21,7 +22,7 @@ from transformers.utils import logging as hf_logging
 
 from .bilstm import BilstmClassifier, BilstmModelConfig
 from .errors import ModelError
-from .surgery import shrink_to
+from .surgery import keep_hidden, shrink_to
 from .word_factors import use_factors
 
 # A new head is always missing from a checkpoint, and small files need no bar of their own.
@@ -41,12 +42,15 @@ class ModelDescription:
         max_length: Longest input in tokens.
         widths: Per layer the heads and neurons that pruning left; empty for an unpruned model.
         embedding_rank: Rank of the word table's two factors; None for an ordinary table.
+        hidden_size: Width that pruning left of the residual stream; None if it is that of
+            `config.json`, which keeps the unpruned one: head sizes follow from it.
     """
 
     labels: tuple[str, ...]
     max_length: int
     widths: list[dict[str, int]] = field(default_factory=list)
     embedding_rank: int | None = None
+    hidden_size: int | None = None
 
 
 def save_model(
@@ -66,7 +70,11 @@ def load_description(folder: Path) -> ModelDescription:
     """Read `pocketbert.json`."""
     found = json.loads((folder / "pocketbert.json").read_text())
     return ModelDescription(
-        tuple(found["labels"]), found["max_length"], found["widths"], found.get("embedding_rank")
+        tuple(found["labels"]),
+        found["max_length"],
+        found["widths"],
+        found.get("embedding_rank"),
+        found.get("hidden_size"),
     )
 
 
@@ -83,6 +91,8 @@ def load_model(folder: Path) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(folder)
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     description = load_description(folder)
+    if description.hidden_size is not None:
+        keep_hidden(model, torch.arange(description.hidden_size))
     if description.widths:
         shrink_to(model, description.widths)
     if description.embedding_rank is not None:

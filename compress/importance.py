@@ -1,12 +1,21 @@
-"""How much each head and neuron matters to the loss."""
+"""How much each head, neuron and dimension of the residual stream matters to the answer."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from .surgery import BertClassifier, BertLayer, bert_layers, widths_of
+from .surgery import (
+    BertClassifier,
+    BertLayer,
+    bert_layers,
+    hidden_width,
+    residual_blocks,
+    widths_of,
+)
 
 
 def fisher_importance(
@@ -32,14 +41,46 @@ def fisher_importance(
     neuron_sums = [torch.zeros(width["neurons"]) for width in widths]
     generator = torch.Generator().manual_seed(0)
     for batch in batches:
-        with _on_input_gradient(layers, head_sums, neuron_sums):
-            logits = model(
-                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-            ).logits
-            # A sum over the batch keeps each example's own gradient unscaled.
-            (logits * _fisher_root(logits.detach(), generator)).sum().backward()
+        with _removed_afterwards(_watch_projections(layers, head_sums, neuron_sums)):
+            _backward(model, batch, generator)
     model.zero_grad()
     return head_sums, neuron_sums
+
+
+def hidden_importance(model: BertClassifier, batches: Iterable[dict[str, Tensor]]) -> Tensor:
+    """Score the dimensions of the residual stream by how far the answer moves when they vanish.
+
+    As for heads and neurons, with one mask on the outputs of all LayerNorms that write the stream:
+    what a dimension does is summed over LayerNorms and positions before it is squared. That the
+    next LayerNorm's mean and variance are taken over fewer dimensions is left out.
+
+    Args:
+        model: A BERT-shaped classifier; left as it was.
+        batches: `input_ids` and `attention_mask`, each (batch, seq).
+
+    Returns:
+        Shape: (hidden,)
+    """
+    model.eval()
+    sums = torch.zeros(hidden_width(model))
+    generator = torch.Generator().manual_seed(0)
+    for batch in batches:
+        slopes = torch.zeros(len(batch["input_ids"]), len(sums))
+        watched = [
+            block.LayerNorm.register_forward_hook(_watch_outputs(slopes))
+            for block in residual_blocks(model)
+        ]
+        with _removed_afterwards(watched):
+            _backward(model, batch, generator)
+        sums += slopes.square().sum(0)
+    model.zero_grad()
+    return sums
+
+
+def _backward(model: BertClassifier, batch: dict[str, Tensor], generator: torch.Generator) -> None:
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    # A sum over the batch keeps each example's own gradient unscaled.
+    (logits * _fisher_root(logits.detach(), generator)).sum().backward()
 
 
 def _fisher_root(logits: Tensor, generator: torch.Generator) -> Tensor:
@@ -53,24 +94,28 @@ def _fisher_root(logits: Tensor, generator: torch.Generator) -> Tensor:
     return scaled - probabilities * scaled.sum(-1, keepdim=True)
 
 
-@contextmanager
-def _on_input_gradient(
+def _watch_projections(
     layers: list[BertLayer], head_sums: list[Tensor], neuron_sums: list[Tensor]
-) -> Iterator[None]:
-    """While active, add squared Taylor terms of what enters the two output projections."""
-    handles = []
-    for layer, heads, neurons in zip(layers, head_sums, neuron_sums, strict=True):
-        for linear, sums in ((layer.attention.output.dense, heads), (layer.output.dense, neurons)):
-            if len(sums):
-                handles.append(linear.register_forward_pre_hook(_watch(sums)))
+) -> list[RemovableHandle]:
+    """From now on add squared Taylor terms of what enters the two output projections."""
+    return [
+        linear.register_forward_pre_hook(_watch_inputs(sums))
+        for layer, heads, neurons in zip(layers, head_sums, neuron_sums, strict=True)
+        for linear, sums in ((layer.attention.output.dense, heads), (layer.output.dense, neurons))
+        if len(sums)
+    ]
+
+
+@contextmanager
+def _removed_afterwards(hooks: list[RemovableHandle]) -> Iterator[None]:
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for hook in hooks:
+            hook.remove()
 
 
-def _watch(sums: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+def _watch_inputs(sums: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         # The hook must not hold the activation, which holds the hook: torch frees no such pair.
         values = inputs[0].detach()
@@ -80,6 +125,18 @@ def _watch(sums: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             sums.add_(taylor.view(len(taylor), len(sums), -1).sum(-1).square().sum(0))
 
         inputs[0].register_hook(add)
+
+    return hook
+
+
+def _watch_outputs(slopes: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
+    def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        values = output.detach()  # for the same reason
+
+        def add(gradient: Tensor) -> None:
+            slopes.add_((values * gradient).sum(1))
+
+        output.register_hook(add)
 
     return hook
 

@@ -1,4 +1,4 @@
-"""Stage: remove heads and neurons for good, then recover by distillation if asked."""
+"""Stage: remove layers, dimensions, heads and neurons, then recover by distillation if asked."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from .folder import load_description as load_model_description
 from .folder import load_model, load_tokenizer, save_model
 from .shrink import shrink
 from .summary import summarize
-from .surgery import widths_of
+from .surgery import hidden_width, widths_of
 from .teacher_outputs import load_teacher_outputs
 from .training import forget_checkpoints, untrained
 
@@ -47,7 +47,8 @@ def prune(
         out: Stage folder; may hold the checkpoints of an interrupted try.
 
     Returns:
-        The summary of a training stage, and the widths that each layer kept.
+        The summary of a training stage, the widths that each layer kept, and that of the residual
+        stream.
 
     Raises:
         ModelError: The student is not BERT-shaped, has fewer units than a block, or cannot be made
@@ -58,7 +59,7 @@ def prune(
     batches = _sample(data, tokenizer, config.importance_examples, seed)
     table_file = latency_table / "latency_table.json" if latency_table else config.latency_table
     shrink(model, batches, config, Path(table_file) if table_file else None)
-    widths = widths_of(model)
+    widths, hidden_size = widths_of(model), hidden_width(model)
     if config.training and config.objectives:
         assert teacher_outputs is not None
         result, validation_size = learn_from_teacher(
@@ -75,15 +76,14 @@ def prune(
         )
     else:
         result, validation_size = untrained(model, tokenizer, data)
-    save_model(
-        model,
-        tokenizer,
-        replace(load_model_description(student / "model"), widths=widths),
-        out / "model",
-    )
+    description = replace(load_model_description(student / "model"), widths=widths)
+    if config.hidden:
+        description = replace(description, hidden_size=hidden_size)
+    save_model(model, tokenizer, description, out / "model")
     if config.training:
         forget_checkpoints(out / "checkpoints")
-    return summarize(model, result, validation_size) | {"widths": widths}
+    shape = {"widths": widths, "hidden_size": hidden_size}
+    return summarize(model, result, validation_size) | shape
 
 
 def _sample(

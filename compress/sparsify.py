@@ -84,7 +84,7 @@ def _check_fours(model: BertClassifier, config: SparsifyConfig) -> None:
     if config.pattern == "2:4" and odd:
         raise ModelError(
             f"a matrix has {odd[0].in_features} inputs, expected a multiple of 4 for the 2:4 "
-            "pattern; set prune.neuron_multiple to one"
+            "pattern; set prune.neuron_multiple and prune.hidden_multiple to one"
         )
 
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from .config import StateKind
 from .errors import ModelError
+from .surgery import hidden_width
 
 _BERT = ("encoder.layer.{}.attention.self.", {"query": "query", "key": "key", "value": "value"})
 # Model type -> where a layer's attention lies in the encoder, and its three projections.
@@ -86,7 +87,7 @@ def state_width(model: PreTrainedModel, name: str) -> int:
     """
     kind, _, layer = name.rpartition("_")
     if kind == "hidden":
-        return int(model.config.hidden_size)
+        return hidden_width(model)
     return int(projection(model, kind, int(layer)).out_features)
 
 

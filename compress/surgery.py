@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .word_factors import FactorisedEmbedding
 
 # torch types every attribute of a module as Tensor | Module, which says less than nothing here.
 BertClassifier: TypeAlias = Any
@@ -78,25 +79,50 @@ def keep_layers(model: BertClassifier, layers: tuple[int, ...]) -> None:
 def keep_hidden(model: BertClassifier, dimensions: Tensor) -> None:
     """Keep only these dimensions of the residual stream. Shape: (kept,).
 
-    Attention keeps its heads; only what it reads from and writes to the stream shrinks.
+    Attention keeps its heads; only what it reads from and writes to the stream shrinks. A LayerNorm
+    takes its mean and variance over what is left, so that the kept dimensions move even if those
+    removed were 0. `config.hidden_size` stays, because the head size follows from it.
     """
     embeddings = model.bert.embeddings
     for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
         table = getattr(embeddings, name)
-        table.weight = nn.Parameter(table.weight.detach()[:, dimensions].clone())
-        table.embedding_dim = len(dimensions)
-    embeddings.LayerNorm = keep_norm(embeddings.LayerNorm, dimensions)
+        if isinstance(table, FactorisedEmbedding):
+            table.basis = keep_outputs(table.basis, dimensions)
+        else:
+            table.weight = nn.Parameter(table.weight.detach()[:, dimensions].clone())
+            table.embedding_dim = len(dimensions)
     for layer in bert_layers(model):
-        attention = layer.attention.self
-        for name in ("query", "key", "value"):
-            setattr(attention, name, keep_inputs(getattr(attention, name), dimensions))
-        layer.intermediate.dense = keep_inputs(layer.intermediate.dense, dimensions)
+        attention, feed_forward = layer.attention.self, layer.intermediate
+        for part, names in ((attention, ("query", "key", "value")), (feed_forward, ("dense",))):
+            for name in names:
+                if hasattr(part, name):  # not where a layer's last head or neuron went
+                    setattr(part, name, keep_inputs(getattr(part, name), dimensions))
         for block in (layer.attention.output, layer.output):
-            block.dense = keep_outputs(block.dense, dimensions)
-            block.LayerNorm = keep_norm(block.LayerNorm, dimensions)
+            block.dense = (
+                OnlyBias(block.dense.bias[dimensions])
+                if isinstance(block.dense, OnlyBias)
+                else keep_outputs(block.dense, dimensions)
+            )
+    for block in residual_blocks(model):
+        block.LayerNorm = keep_norm(block.LayerNorm, dimensions)
     pooler = model.bert.pooler
     pooler.dense = keep_outputs(keep_inputs(pooler.dense, dimensions), dimensions)
     model.classifier = keep_inputs(model.classifier, dimensions)
+
+
+def residual_blocks(model: BertClassifier) -> list[BertLayer]:
+    """Return the modules whose `LayerNorm` writes the residual stream, from the bottom up."""
+    blocks = [model.bert.embeddings]
+    for layer in bert_layers(model):
+        blocks += [layer.attention.output, layer.output]
+    return blocks
+
+
+def hidden_width(model: BertClassifier) -> int:
+    """Return how wide the residual stream is; of a pruned model the config does not say it."""
+    if model.config.model_type != "bert":
+        return int(model.config.hidden_size)
+    return len(model.bert.embeddings.LayerNorm.weight)
 
 
 def widths_of(model: BertClassifier) -> list[dict[str, int]]:

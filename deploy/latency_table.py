@@ -49,7 +49,10 @@ def measure_latency_table(
         ModelError: The student is not BERT-shaped.
     """
     isa = (available_isas()[0] if config.isa == "auto" else config.isa) if int8 else None
-    shape = json.loads((student / "model" / "config.json").read_text(encoding="utf-8"))
+    shape, about = (
+        json.loads((student / "model" / name).read_text(encoding="utf-8"))
+        for name in ("config.json", "pocketbert.json")
+    )
     if shape["model_type"] != "bert":
         raise ModelError(
             f"the model to be pruned is of type {shape['model_type']!r}, expected 'bert'; distil "
@@ -61,7 +64,7 @@ def measure_latency_table(
         for text in load_split(data, "validation").texts
     ]
     table = time_sublayers(
-        hidden_size=shape["hidden_size"],
+        hidden_size=about.get("hidden_size", shape["hidden_size"]),
         head_size=shape["hidden_size"] // shape["num_attention_heads"],
         head_widths=_spread(shape["num_attention_heads"], 1),
         neuron_widths=_spread(shape["intermediate_size"], neuron_multiple),

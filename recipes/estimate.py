@@ -142,14 +142,18 @@ def student_shape(start: Shape, student: StudentConfig) -> Shape:
 
 
 def pruned_shape(shape: Shape, prune: PruneConfig) -> Shape:
-    """Remove layers, then heads and blocks of neurons; a layer keeps at least one of each."""
+    """Remove layers, then heads and blocks of neurons and of the stream; one of each stays."""
     layers = max(1, shape.layers - prune.layers)
     heads, neurons = (n // shape.layers * layers for n in (shape.heads, shape.neurons))
     if prune.heads + prune.neurons > 0:
         blocks = round((1 - prune.neurons) * neurons / prune.neuron_multiple)
         heads = max(layers, round((1 - prune.heads) * heads))
         neurons = prune.neuron_multiple * max(layers, blocks)
-    return replace(shape, layers=layers, heads=heads, neurons=neurons)
+    hidden_size = shape.hidden_size
+    if prune.hidden > 0:
+        blocks = round((1 - prune.hidden) * hidden_size / prune.hidden_multiple)
+        hidden_size = prune.hidden_multiple * max(1, blocks)
+    return replace(shape, layers=layers, hidden_size=hidden_size, heads=heads, neurons=neurons)
 
 
 def size_of(shape: Shape, length: int) -> Size:

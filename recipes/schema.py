@@ -145,6 +145,11 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             "because sparsify.pattern is 2:4"
         )
     yield from _general_problems(recipe)
+    if in_fours and recipe.prune and recipe.prune.hidden and recipe.prune.hidden_multiple % 4:
+        yield (
+            f"prune.hidden_multiple is {recipe.prune.hidden_multiple}, expected a multiple of 4 "
+            "because sparsify.pattern is 2:4"
+        )
     depth = recipe.distill.student.depth if recipe.distill else None
     if recipe.prune and depth is not None and 0 < depth <= recipe.prune.layers:
         yield (

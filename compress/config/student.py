@@ -128,10 +128,12 @@ class PruneConfig:
         layers: Whole layers to remove, before heads and neurons.
         heads: Fraction of attention heads to remove.
         neurons: Fraction of feed-forward neurons to remove.
+        hidden: Fraction of the residual stream's dimensions to remove; heads keep their size.
         speedup: Instead of fractions, how many times faster the encoder is to be by the latency
             table.
         latency_table: File of a latency table measured elsewhere; measured here if not given.
         neuron_multiple: Feed-forward widths land on multiples of this.
+        hidden_multiple: The residual stream's width lands on a multiple of this.
         steps: Steps in which units go; importance is measured anew before each.
         importance_examples: Training examples on which importance is measured and weights are
             reconstructed.
@@ -144,9 +146,11 @@ class PruneConfig:
     layers: int = 0
     heads: float = 0.0
     neurons: float = 0.0
+    hidden: float = field(default=0.0, metadata=ADDED_LATER)
     speedup: float | None = None
     latency_table: str | None = None
     neuron_multiple: int = 64
+    hidden_multiple: int = field(default=32, metadata=ADDED_LATER)
     steps: int = 1
     importance_examples: int = 512
     reconstruction: Literal["none", "least_squares"] = "none"
@@ -159,11 +163,13 @@ class PruneConfig:
         )
         check_fraction("heads", self.heads)
         check_fraction("neurons", self.neurons)
+        check_fraction("hidden", self.hidden)
+        amount = self.layers + self.heads + self.neurons + self.hidden
         if self.speedup is None:
             check(
-                self.layers + self.heads + self.neurons > 0,
-                "speedup is empty and layers, heads and neurons are 0, expected one of them above "
-                "0 (or leave out the prune section)",
+                amount > 0,
+                "speedup is empty and layers, heads, neurons and hidden are 0, expected one of "
+                "them above 0 (or leave out the prune section)",
             )
             check(
                 self.latency_table is None,
@@ -176,12 +182,13 @@ class PruneConfig:
                 f"speedup is {self.speedup:g}, expected a number above 1 (2.0 is twice as fast)",
             )
             check(
-                self.layers + self.heads + self.neurons == 0,
-                f"speedup is {self.speedup:g} beside layers {self.layers}, heads {self.heads:g} "
-                f"and neurons {self.neurons:g}, expected either a speedup or what to remove; set "
-                "the others to 0",
+                amount == 0,
+                f"speedup is {self.speedup:g} beside layers {self.layers}, heads {self.heads:g}, "
+                f"neurons {self.neurons:g} and hidden {self.hidden:g}, expected either a speedup "
+                "or what to remove; set the others to 0",
             )
         check_positive("neuron_multiple", self.neuron_multiple)
+        check_positive("hidden_multiple", self.hidden_multiple)
         check_positive("steps", self.steps)
         check_positive("importance_examples", self.importance_examples)
         for missing, given in (("training", "objectives"), ("objectives", "training")):

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from ..config import EMBEDDINGS, EmbeddingsConfig, HiddenConfig, PatientConfig
 from ..errors import ModelError
 from ..layer_map import layer_pairs
-from ..states import ModelOutput
+from ..states import ModelOutput, state_width
 from ..teacher_outputs import TeacherOutputs
 from .objective import Objective
 
@@ -31,8 +31,8 @@ class HiddenStates(Objective):
         super().__init__(config, student, outputs)
         self.compare(("hidden",), self._pairs(config, student, outputs), outputs)
         self.projections = nn.ModuleList(
-            _projection(student.config.hidden_size, outputs.width(name))
-            for name in self.teacher_states
+            _projection(state_width(student, mine), outputs.width(theirs))
+            for mine, theirs in zip(self.student_states, self.teacher_states, strict=True)
         )
         self.over_tokens = config.over_tokens
 
@@ -82,12 +82,13 @@ class Patient(Objective):
         mapped = depth if config.layers == "uniform" else depth - 1
         pairs = layer_pairs(config.layers, mapped, outputs.layers)
         self.compare(("hidden",), pairs[: depth - 1], outputs)
-        widths = [outputs.width(name) for name in self.teacher_states]
+        widths = [
+            (state_width(student, mine), outputs.width(theirs))
+            for mine, theirs in zip(self.student_states, self.teacher_states, strict=True)
+        ]
         self.projections = nn.ModuleList(
-            nn.Identity()
-            if student.config.hidden_size == width
-            else nn.Linear(student.config.hidden_size, width)
-            for width in widths
+            nn.Identity() if width == teacher_width else nn.Linear(width, teacher_width)
+            for width, teacher_width in widths
         )
 
     def forward(self, output: ModelOutput, batch: Mapping[str, Tensor]) -> Tensor:

@@ -5,8 +5,12 @@ import torch
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from pocketbert.compress.batches import Collate, TokenizedExamples
-from pocketbert.compress.importance import fisher_importance, keep_best_blocks
-from pocketbert.compress.surgery import bert_layers
+from pocketbert.compress.importance import (
+    fisher_importance,
+    hidden_importance,
+    keep_best_blocks,
+)
+from pocketbert.compress.surgery import bert_layers, residual_blocks
 
 
 def test_best_blocks_of_the_whole_model_stay():
@@ -71,6 +75,38 @@ def test_scores_are_the_fisher_information_of_a_mask(tiny_checkpoint):
     torch.testing.assert_close(neurons[1] / copies, expected_neurons, atol=0, rtol=0.1)
 
 
+def test_scores_of_dimensions_are_the_fisher_information_of_one_mask_on_all_norms(tiny_checkpoint):
+    """The oracle multiplies every LayerNorm's output by one mask and differentiates that."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_checkpoint)
+    torch.manual_seed(1)
+    config = BertConfig.from_pretrained(
+        tiny_checkpoint, num_labels=3, num_hidden_layers=2, initializer_range=0.2
+    )
+    model = BertForSequenceClassification(config).eval()
+    ids = tokenizer(["a bright film", "the plot is dull and very messy"])["input_ids"]
+    copies = 1000  # the estimate is random, its mean is the oracle
+    examples = TokenizedExamples(ids, [0, 1])
+    batch = Collate(tokenizer.pad_token_id)([examples[0], examples[1]] * copies)
+    found = hidden_importance(model, [batch])
+
+    expected = torch.zeros(32)
+    mask = torch.ones(32, requires_grad=True)
+    handles = [
+        block.LayerNorm.register_forward_hook(lambda *found: found[-1] * mask)
+        for block in residual_blocks(model)
+    ]
+    for row in range(2):
+        log_p = model(input_ids=torch.tensor([ids[row]])).logits[0].log_softmax(-1)
+        for one in log_p:
+            gradient = torch.autograd.grad(one, mask, retain_graph=True)[0]
+            expected += one.exp().detach() * gradient.square()
+    for handle in handles:
+        handle.remove()
+    torch.testing.assert_close(found / copies, expected, atol=1e-8, rtol=0.1)
+    again = hidden_importance(model, [batch])
+    assert torch.equal(found, again)  # nothing is left on the model
+
+
 def test_no_activation_outlives_the_measurement(tiny_checkpoint):
     model = BertForSequenceClassification(BertConfig.from_pretrained(tiny_checkpoint)).eval()
     batch = {name: torch.ones(2, 8, dtype=torch.long) for name in ("input_ids", "attention_mask")}
@@ -79,7 +115,8 @@ def test_no_activation_outlives_the_measurement(tiny_checkpoint):
         gc.collect()
         return sum(type(found) is torch.Tensor for found in gc.get_objects())
 
-    fisher_importance(model, [batch])
-    before = tensors()
-    fisher_importance(model, [batch] * 5)
-    assert tensors() == before
+    for measure in (fisher_importance, hidden_importance):
+        measure(model, [batch])
+        before = tensors()
+        measure(model, [batch] * 5)
+        assert tensors() == before

@@ -1,4 +1,6 @@
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,7 +10,14 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
 from pocketbert.compress.errors import ModelError
+from pocketbert.compress.folder import (
+    load_description,
+    load_model,
+    load_tokenizer,
+    save_model,
+)
 from pocketbert.compress.latency_table import load_latency_table
+from pocketbert.compress.surgery import keep_hidden
 from pocketbert.deploy import latency_table, sublayer_timing
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
@@ -106,6 +115,22 @@ def test_the_stage_measures_every_width(bert, tmp_path, monkeypatch, int8):
     # One position out of a whole text: most of the work is gone.
     assert table.last_feed_forward.ms[-1] < table.feed_forward.ms[-1]
     assert 2 < table.tokens < 32
+
+
+def test_of_a_pruned_stream_the_real_width_is_timed(bert, tmp_path, monkeypatch):
+    monkeypatch.setattr(sublayer_timing, "ROUNDS", 1)
+    model = load_model(bert.student / "model")
+    keep_hidden(model, torch.arange(48))
+    description = replace(load_description(bert.student / "model"), hidden_size=48)
+    shutil.copytree(bert.student, tmp_path / "narrow")
+    tokenizer = load_tokenizer(bert.student / "model")
+    save_model(model, tokenizer, description, tmp_path / "narrow/model")
+    measure_latency_table(
+        out=tmp_path, data=bert.data, student=tmp_path / "narrow", config=CompileConfig(),
+        int8=False, neuron_multiple=64,
+    )  # fmt: skip
+    table = load_latency_table(tmp_path / "latency_table.json", hidden_size=48, head_size=16)
+    assert table.attention.widths == (0, 1, 2, 3, 4)
 
 
 def test_many_widths_are_spread_evenly_and_keep_both_ends():

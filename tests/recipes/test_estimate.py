@@ -46,32 +46,41 @@ def test_parameters_are_those_that_the_model_really_has(model_type):
     assert size_of(shape_from_config(config.to_dict(), labels=3), 16).parameters == real
 
 
-@pytest.mark.parametrize("rank", [None, 8])
-def test_macs_are_those_that_torch_counts(rank):
+@pytest.mark.parametrize(("rank", "width"), [(None, 32), (8, 32), (8, 24)])
+def test_macs_are_those_that_torch_counts(rank, width):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
     from transformers import BertConfig, BertForSequenceClassification
 
+    from pocketbert.compress.surgery import keep_hidden
     from pocketbert.compress.word_factors import use_factors
 
     model = BertForSequenceClassification(BertConfig(**SMALL)).eval()
     if rank is not None:
         use_factors(model, rank)
+    if width < 32:
+        keep_hidden(model, torch.arange(width))
     model.set_attn_implementation("eager")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(input_ids=torch.zeros(1, 24, dtype=torch.long))
     shape = shape_from_config(BertConfig(**SMALL).to_dict(), labels=2)
-    size = size_of(replace(shape, embedding_rank=rank), length=24)
+    size = size_of(replace(shape, embedding_rank=rank, hidden_size=width), length=24)
     assert size.macs == counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("dropped", [0, 1])
-def test_pruning_is_what_the_stage_does(tiny_checkpoint, dropped):
+@pytest.mark.parametrize(("dropped", "hidden"), [(0, 0.0), (1, 0.0), (0, 0.3)])
+def test_pruning_is_what_the_stage_does(tiny_checkpoint, dropped, hidden):
     import torch
     from transformers import AutoModelForSequenceClassification
 
     from pocketbert.compress.importance import keep_best_blocks
-    from pocketbert.compress.surgery import bert_layers, keep_heads, keep_layers, keep_neurons
+    from pocketbert.compress.surgery import (
+        bert_layers,
+        keep_heads,
+        keep_hidden,
+        keep_layers,
+        keep_neurons,
+    )
 
     model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint)
     left = 4 - dropped
@@ -81,6 +90,8 @@ def test_pruning_is_what_the_stage_does(tiny_checkpoint, dropped):
         heads=0.25,
         neurons=0.6,
         neuron_multiple=8,
+        hidden=hidden,
+        hidden_multiple=4,
         objectives=ObjectivesConfig(labels=LabelsConfig(weight=1.0)),
         training=TrainingConfig(epochs=1, learning_rate=1e-4),
     )
@@ -91,6 +102,8 @@ def test_pruning_is_what_the_stage_does(tiny_checkpoint, dropped):
     for layer, kept_heads, kept_neurons in zip(bert_layers(model), heads, neurons, strict=True):
         keep_heads(layer, kept_heads)
         keep_neurons(layer, kept_neurons)
+    if hidden:
+        keep_hidden(model, keep_best_blocks([torch.rand(32)], (1 - hidden) * 32, 4)[0])
     config = json.loads((tiny_checkpoint / "config.json").read_text())
     shape = pruned_shape(shape_from_config(config, labels=2), prune)
     real = sum(parameter.numel() for parameter in model.parameters())

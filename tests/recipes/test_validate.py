@@ -156,8 +156,25 @@ PLANTED = {
     "speedup beside fractions": (
         "  neurons: 0.5",
         "  speedup: 2.0",
-        "small.yaml:30: prune.speedup is 2 beside layers 0, heads 0.25 and neurons 0, expected "
-        "either a speedup or what to remove; set the others to 0",
+        "small.yaml:30: prune.speedup is 2 beside layers 0, heads 0.25, neurons 0 and hidden 0, "
+        "expected either a speedup or what to remove; set the others to 0",
+    ),
+    "speedup beside a narrower stream": (
+        "  heads: 0.25\n  neurons: 0.5",
+        "  hidden: 0.25\n  speedup: 2.0",
+        "small.yaml:30: prune.speedup is 2 beside layers 0, heads 0, neurons 0 and hidden 0.25, "
+        "expected either a speedup or what to remove; set the others to 0",
+    ),
+    "percent of a stream": (
+        "  neurons: 0.5",
+        "  hidden: 25",
+        "small.yaml:30: prune.hidden is 25, expected a fraction from 0 up to, not including, 1; "
+        "did you mean 0.25?",
+    ),
+    "multiples of nothing": (
+        "  neurons: 0.5",
+        "  hidden: 0.25\n  hidden_multiple: 0",
+        "small.yaml:31: prune.hidden_multiple is 0, expected a number above 0",
     ),
     "speedup that slows down": (
         "  heads: 0.25\n  neurons: 0.5",
@@ -167,8 +184,8 @@ PLANTED = {
     "nothing to prune": (
         "  heads: 0.25\n  neurons: 0.5",
         "  steps: 2",
-        "small.yaml:28: prune.speedup is empty and layers, heads and neurons are 0, expected one "
-        "of them above 0 (or leave out the prune section)",
+        "small.yaml:28: prune.speedup is empty and layers, heads, neurons and hidden are 0, "
+        "expected one of them above 0 (or leave out the prune section)",
     ),
     "percent for a sparsity": (
         "quantize:\n",
@@ -642,6 +659,14 @@ def test_widths_that_do_not_fall_into_fours_are_refused(write):
         load_recipe(write(), ["prune.neuron_multiple=2", "sparsify={pattern: '2:4'}"])
     assert str(caught.value).endswith(
         "prune.neuron_multiple is 2, expected a multiple of 4 because sparsify.pattern is 2:4"
+    )
+
+    hidden = ["prune.hidden=0.25", "prune.hidden_multiple=6", "sparsify={pattern: '2:4'}"]
+    assert load_recipe(write(), hidden[1:]).prune.hidden == 0  # a multiple that nothing lands on
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(), hidden)
+    assert str(caught.value).endswith(
+        "prune.hidden_multiple is 6, expected a multiple of 4 because sparsify.pattern is 2:4"
     )
 
 
