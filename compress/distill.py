@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
 from .batches import TokenizedExamples, tokenize
@@ -17,7 +17,7 @@ from .student import build_student
 from .summary import summarize
 from .teacher_outputs import TeacherOutputs, load_teacher_outputs
 from .tokenizer_check import check_same_cuts
-from .training import FitResult, fit, forget_checkpoints
+from .training import FitResult, OwnRate, fit, forget_checkpoints
 from .word_factors import factorise_words, word_rows
 
 
@@ -91,8 +91,12 @@ def learn_from_teacher(
     out: Path,
     title: str,
     callbacks: Sequence[TrainerCallback] = (),
+    penalty: nn.Module | None = None,
+    own_rates: Sequence[OwnRate] = (),
 ) -> tuple[FitResult, int]:
     """Train a student in place; return what was done and the size of the validation split.
+
+    `penalty` is what `StudentWithObjectives` takes, `own_rates` what `fit` takes.
 
     Raises:
         ModelError: The objectives do not fit this student and teacher.
@@ -100,7 +104,7 @@ def learn_from_teacher(
     max_length = load_description(data).max_length
     train = tokenize(load_split(examples, "train"), tokenizer, max_length)
     validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
-    model = StudentWithObjectives(student, objectives, teacher_outputs)
+    model = StudentWithObjectives(student, objectives, teacher_outputs, penalty)
     if any(config.over_tokens for config in objectives.chosen.values()):
         offsets = next(iter(teacher_outputs.states.values())).offsets
         check_same_cuts(
@@ -122,6 +126,7 @@ def learn_from_teacher(
         folder=out / "checkpoints",
         title=title,
         callbacks=[FollowSchedule(model), *callbacks],
+        own_rates=own_rates,
     )
     return result, len(validation)
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from .errors import ModelError
 from .surgery import BertClassifier, BertLayer, bert_layers, widths_of
 
 
@@ -82,6 +83,20 @@ def _watch(sums: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         inputs[0].register_hook(add)
 
     return hook
+
+
+def check_block_fits(model: BertClassifier, neuron_multiple: int) -> None:
+    """Refuse a model that has a layer narrower than one block.
+
+    Raises:
+        ModelError: With the layer's width.
+    """
+    narrowest = min(width["neurons"] for width in widths_of(model))
+    if narrowest < neuron_multiple:
+        raise ModelError(
+            f"prune.neuron_multiple is {neuron_multiple} but a layer has {narrowest} "
+            "neurons, expected at most as many"
+        )
 
 
 def keep_best_blocks(scores: list[Tensor], units: float, block: int) -> list[Tensor]:

@@ -28,6 +28,7 @@ class StudentWithObjectives(nn.Module):
         student: The model that is kept.
         config: The objectives and their weights.
         outputs: What the teacher said.
+        penalty: Takes the share of the training that is done, returns a further term ().
 
     Attributes:
         progress: Share of the training that is done; scheduled weights follow it.
@@ -40,7 +41,11 @@ class StudentWithObjectives(nn.Module):
     accepts_loss_kwargs = False  # `**teacher` takes tensors, not the trainer's own arguments
 
     def __init__(
-        self, student: PreTrainedModel, config: ObjectivesConfig, outputs: TeacherOutputs
+        self,
+        student: PreTrainedModel,
+        config: ObjectivesConfig,
+        outputs: TeacherOutputs,
+        penalty: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.student = student
@@ -50,6 +55,7 @@ class StudentWithObjectives(nn.Module):
             name: OBJECTIVES[name](part, student, outputs) for name, part in config.chosen.items()
         }
         self.objectives = nn.ModuleDict(chosen)
+        self.penalty = penalty
         self.student_states = {n for one in chosen.values() for n in one.student_states}
         self.teacher_states = {n for one in chosen.values() for n in one.teacher_states}
 
@@ -76,6 +82,8 @@ class StudentWithObjectives(nn.Module):
             name: weight_at(self.weights[name], self.progress) * objective(output, batch)
             for name, objective in self.objectives.items()
         }
+        if self.penalty is not None:
+            terms["penalty"] = self.penalty(self.progress)
         loss = torch.stack(list(terms.values())).sum()
         return {"loss": loss, "logits": output.logits, "terms": terms}
 

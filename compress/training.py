@@ -57,6 +57,19 @@ class FitResult:
     teacher_kl: float | None = None
 
 
+@dataclass(frozen=True)
+class OwnRate:
+    """Parameters that are trained at another rate than the rest, and without weight decay.
+
+    Attributes:
+        parameters: Parameters of the model that is trained.
+        learning_rate: Peak of the linear schedule.
+    """
+
+    parameters: list[nn.Parameter]
+    learning_rate: float
+
+
 def fit(
     model: nn.Module,
     train: TokenizedExamples,
@@ -68,6 +81,7 @@ def fit(
     folder: Path,
     title: str,
     callbacks: Sequence[TrainerCallback] = (),
+    own_rates: Sequence[OwnRate] = (),
 ) -> FitResult:
     """Train in place and leave the weights with the best validation accuracy.
 
@@ -86,6 +100,7 @@ def fit(
         folder: For checkpoints.
         title: Shown with the progress.
         callbacks: Told by the trainer what it does.
+        own_rates: Parameters that have another learning rate than `config` says.
 
     Raises:
         ModelError: The loss is no longer finite.
@@ -121,6 +136,7 @@ def fit(
             # The given ones first: they may have a say in which evaluation was the best.
             callbacks=[*callbacks, EarlyStoppingCallback(config.patience), _ShowProgress(bar)],
         )
+        trainer.own_rates = own_rates
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = _best_metrics(trainer.state) or trainer.evaluate()
@@ -203,6 +219,19 @@ def untrained(
 
 
 class _LengthGroupedTrainer(Trainer):
+    own_rates: Sequence[OwnRate] = ()
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        optimizer = super().create_optimizer(model)
+        for own in self.own_rates:
+            taken = {id(parameter) for parameter in own.parameters}
+            for group in optimizer.param_groups:
+                group["params"] = [one for one in group["params"] if id(one) not in taken]
+            optimizer.add_param_group(
+                {"params": own.parameters, "lr": own.learning_rate, "weight_decay": 0.0}
+            )
+        return optimizer
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
         assert isinstance(self.train_dataset, TokenizedExamples)
         lengths = [len(ids) for ids in self.train_dataset.input_ids]

@@ -33,6 +33,7 @@ from .objectives import (
     outputs_wanted,
 )
 from .qat import MIN_CHANNELS, QatConfig
+from .scores import ScoresConfig
 from .sources import PypiFile, PypiSource, Source
 from .sparsity import SparsifyConfig
 from .student import BilstmConfig, DistillConfig, PruneConfig, StudentConfig, TrimConfig
@@ -66,6 +67,7 @@ __all__ = [
     "PypiSource",
     "QatConfig",
     "RelationsConfig",
+    "ScoresConfig",
     "SoftTargetsConfig",
     "Source",
     "SpansConfig",
