@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
 from .batches import TokenizedExamples, tokenize
@@ -16,7 +16,7 @@ from .learner import FollowSchedule, StudentWithObjectives
 from .student import build_student
 from .summary import summarize
 from .teacher_outputs import TeacherOutputs, load_teacher_outputs
-from .training import FitResult, fit, forget_checkpoints
+from .training import FitResult, OwnRate, fit, forget_checkpoints
 from .word_factors import factorise_words, word_rows
 
 
@@ -97,8 +97,12 @@ def learn_from_teacher(
     out: Path,
     title: str,
     callbacks: Sequence[TrainerCallback] = (),
+    penalty: nn.Module | None = None,
+    own_rates: Sequence[OwnRate] = (),
 ) -> tuple[FitResult, int]:
     """Train a student in place; return what was done and the size of the validation split.
+
+    `penalty` is what `StudentWithObjectives` takes, `own_rates` what `fit` takes.
 
     Raises:
         ModelError: The objectives do not fit this student and teacher.
@@ -106,7 +110,7 @@ def learn_from_teacher(
     max_length = load_description(data).max_length
     train = tokenize(load_split(examples, "train"), tokenizer, max_length)
     validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
-    model = StudentWithObjectives(student, objectives, teacher_outputs)
+    model = StudentWithObjectives(student, objectives, teacher_outputs, penalty=penalty)
     model.attach(train, teacher_outputs.states)
     train.extras["teacher_logits"] = torch.from_numpy(teacher_outputs.logits.copy())
     validation.extras = {
@@ -122,6 +126,7 @@ def learn_from_teacher(
         folder=out / "checkpoints",
         title=title,
         callbacks=[FollowSchedule(model), *callbacks],
+        own_rates=own_rates,
     )
     return result, len(validation)
 

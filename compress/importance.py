@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from .errors import ModelError
 from .surgery import (
     BertClassifier,
     BertLayer,
@@ -139,6 +140,20 @@ def _watch_outputs(slopes: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
         output.register_hook(add)
 
     return hook
+
+
+def check_block_fits(model: BertClassifier, neuron_multiple: int) -> None:
+    """Refuse a model that has a layer narrower than one block.
+
+    Raises:
+        ModelError: With the layer's width.
+    """
+    narrowest = min(width["neurons"] for width in widths_of(model))
+    if narrowest < neuron_multiple:
+        raise ModelError(
+            f"prune.neuron_multiple is {neuron_multiple} but a layer has {narrowest} "
+            "neurons, expected at most as many"
+        )
 
 
 def keep_best_blocks(scores: list[Tensor], units: float, block: int) -> list[Tensor]:

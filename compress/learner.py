@@ -33,6 +33,7 @@ class StudentWithObjectives(nn.Module):
         outputs: What the teacher said.
         labelled: Outside of training the loss is the labels' cross-entropy; else it is the
             objectives', and a batch must bring the teacher's states there too.
+        penalty: Takes the share of the training that is done, returns a further term ().
 
     Attributes:
         progress: Share of the training that is done; scheduled weights follow it.
@@ -50,6 +51,7 @@ class StudentWithObjectives(nn.Module):
         config: ObjectivesConfig,
         outputs: TeacherOutputs,
         labelled: bool = True,
+        penalty: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.student = student
@@ -60,6 +62,7 @@ class StudentWithObjectives(nn.Module):
             name: OBJECTIVES[name](part, student, outputs) for name, part in config.chosen.items()
         }
         self.objectives = nn.ModuleDict(chosen)
+        self.penalty = penalty
         self.student_states = {n for one in chosen.values() for n in one.student_states}
         self.teacher_states = {n for one in chosen.values() for n in one.teacher_states}
         self.over_tokens = any(part.over_tokens for part in config.chosen.values())
@@ -102,6 +105,8 @@ class StudentWithObjectives(nn.Module):
             name: weight_at(self.weights[name], self.progress) * objective(output, batch)
             for name, objective in self.objectives.items()
         }
+        if self.penalty is not None:
+            terms["penalty"] = self.penalty(self.progress)
         loss = torch.stack(list(terms.values())).sum()
         return {"loss": loss, "logits": output.logits, "terms": terms}
 

@@ -14,6 +14,8 @@ from .data import load_description, load_split
 from .distill import learn_from_teacher
 from .folder import load_description as load_model_description
 from .folder import load_model, load_tokenizer, save_model
+from .layer_drop import drop_layers
+from .learned_scores import learn_scores
 from .shrink import shrink
 from .summary import summarize
 from .surgery import hidden_width, widths_of
@@ -34,21 +36,21 @@ def prune(
     latency_table: Path | None = None,
     out: Path,
 ) -> dict[str, Any]:
-    """Prune the student by importance, recover it and write `out/model`.
+    """Prune the student by importance or learned scores, recover it and write `out/model`.
 
     Args:
         config: How much goes and how long recovery takes.
-        seed: Choice of the examples for importance, order of batches and dropout.
+        seed: Choice of the examples for importance, order of batches, dropout and gates.
         data: Folder of the data stage.
         examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
         student: Folder of the stage that trained the student.
-        teacher_outputs: Folder of the teacher-outputs stage, which recovery learns from.
+        teacher_outputs: Folder of the teacher-outputs stage, which scores and recovery learn from.
         latency_table: Folder of the latency-table stage, unless the config names a file.
         out: Stage folder; may hold the checkpoints of an interrupted try.
 
     Returns:
-        The summary of a training stage, the widths that each layer kept, and that of the residual
-        stream.
+        The summary of a training stage, that of learning scores if they are learned, the widths
+        that each layer kept, and that of the residual stream.
 
     Raises:
         ModelError: The student is not BERT-shaped, has fewer units than a block, or cannot be made
@@ -58,7 +60,21 @@ def prune(
     tokenizer = load_tokenizer(student / "model")
     batches = _sample(data, tokenizer, config.importance_examples, seed)
     table_file = latency_table / "latency_table.json" if latency_table else config.latency_table
-    shrink(model, batches, config, Path(table_file) if table_file else None)
+    drop_layers(model, batches, config.layers)
+    learned = None
+    if config.scores:
+        assert teacher_outputs is not None
+        learned = learn_scores(
+            model,
+            tokenizer,
+            config,
+            seed=seed,
+            data=data,
+            examples=examples,
+            teacher_outputs=load_teacher_outputs(teacher_outputs),
+            out=out / "scores",
+        )
+    shrink(model, batches, config, Path(table_file) if table_file else None, learned)
     widths, hidden_size = widths_of(model), hidden_width(model)
     if config.training and config.objectives:
         assert teacher_outputs is not None
@@ -82,8 +98,11 @@ def prune(
     save_model(model, tokenizer, description, out / "model")
     if config.training:
         forget_checkpoints(out / "checkpoints")
+    if config.scores:
+        forget_checkpoints(out / "scores")
+    said = {"scores": learned.summary} if learned else {}
     shape = {"widths": widths, "hidden_size": hidden_size}
-    return summarize(model, result, validation_size) | shape
+    return summarize(model, result, validation_size) | said | shape
 
 
 def _sample(

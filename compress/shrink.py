@@ -1,4 +1,4 @@
-"""Removing layers and dimensions, then heads and neurons, towards fractions or a latency."""
+"""Removing dimensions, then heads and neurons step by step, towards fractions or a latency."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -8,11 +8,10 @@ from typing import TypeAlias
 from torch import Tensor
 
 from .config import PruneConfig
-from .errors import ModelError
-from .importance import fisher_importance, keep_best_blocks
+from .importance import check_block_fits, fisher_importance, keep_best_blocks
 from .latency_budget import check_speedup, keep_within_budget
 from .latency_table import load_latency_table
-from .layer_drop import drop_layers
+from .learned_scores import LearnedScores
 from .narrow import narrow
 from .progress import progress
 from .reconstruction import reconstruct
@@ -28,8 +27,9 @@ def shrink(
     batches: Sequence[dict[str, Tensor]],
     config: PruneConfig,
     latency_table: Path | None,
+    learned: LearnedScores | None = None,
 ) -> None:
-    """Remove layers, dimensions, heads and neurons in place, in steps of the same share each.
+    """Remove dimensions, heads and neurons in place, in steps of the same share of what is left.
 
     Importance is measured anew before each step, because units that stay take over from those that
     went: to half the size a single step may collapse where 16 do not (Yang et al. 2022).
@@ -40,11 +40,11 @@ def shrink(
             `attention_mask`, each (batch, seq).
         config: How much goes, and how.
         latency_table: File of the latency table, which a speedup needs.
+        learned: Scores that stand in for importance, in a single step.
 
     Raises:
         ModelError: The model is not BERT-shaped or cannot give that much.
     """
-    drop_layers(model, batches, config.layers)
     if config.hidden:
         # First, while heads and neurons are the original's and can be fitted to its queries, keys,
         # values and neurons; last, the KL divergence to the original was a third larger (a quarter
@@ -61,7 +61,11 @@ def shrink(
     original = copy.deepcopy(model)
     with progress("Prune", total=config.steps) as bar:
         for step in range(1, config.steps + 1):
-            heads, neurons = choose(*fisher_importance(model, batches), step / config.steps)
+            if learned:
+                scores = learned.heads, learned.neurons
+            else:
+                scores = fisher_importance(model, batches)
+            heads, neurons = choose(*scores, step / config.steps)
             for layer, kept_heads, kept_neurons in zip(layers, heads, neurons, strict=True):
                 keep_heads(layer, kept_heads)
                 keep_neurons(layer, kept_neurons)
@@ -74,12 +78,7 @@ def _by_fractions(model: BertClassifier, config: PruneConfig) -> Choice:
     widths = widths_of(model)
     heads_before = sum(width["heads"] for width in widths)
     neurons_before = sum(width["neurons"] for width in widths)
-    narrowest = min(width["neurons"] for width in widths)
-    if narrowest < config.neuron_multiple:
-        raise ModelError(
-            f"prune.neuron_multiple is {config.neuron_multiple} but a layer has {narrowest} "
-            "neurons, expected at most as many"
-        )
+    check_block_fits(model, config.neuron_multiple)
 
     def choose(
         heads: list[Tensor], neurons: list[Tensor], share: float

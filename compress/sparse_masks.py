@@ -169,6 +169,11 @@ PATTERNS = {"unstructured": unstructured, "2:4": two_of_four}
 
 
 def sparsity_at(share: float, config: SparsifyConfig) -> float:
-    """Return the sparsity at a share of the way, on a cubic curve (Zhu and Gupta 2017)."""
+    """Return the sparsity at a share of the way."""
     final = 0.5 if config.sparsity is None else config.sparsity
-    return final * (1 - (1 - min(share, 1.0)) ** 3)
+    return final * cubic(share)
+
+
+def cubic(share: float) -> float:
+    """Return how much is gone at a share of the way: much at first (Zhu and Gupta 2017)."""
+    return 1 - (1 - min(share, 1.0)) ** 3

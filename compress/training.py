@@ -72,6 +72,19 @@ class FitResult:
     best_loss: float | None = None
 
 
+@dataclass(frozen=True)
+class OwnRate:
+    """Parameters that are trained at another rate than the rest, and without weight decay.
+
+    Attributes:
+        parameters: Parameters of the model that is trained.
+        learning_rate: Peak of the linear schedule.
+    """
+
+    parameters: list[nn.Parameter]
+    learning_rate: float
+
+
 def fit(
     model: nn.Module,
     train: TokenizedExamples,
@@ -84,6 +97,7 @@ def fit(
     title: str,
     callbacks: Sequence[TrainerCallback] = (),
     chosen_by: Criterion = "accuracy",
+    own_rates: Sequence[OwnRate] = (),
 ) -> FitResult:
     """Train in place and leave the weights with the best validation accuracy, or loss.
 
@@ -103,6 +117,7 @@ def fit(
         title: Shown with the progress.
         callbacks: Told by the trainer what it does.
         chosen_by: What decides which weights are kept; `loss` needs no labels.
+        own_rates: Parameters that have another learning rate than `config` says.
 
     Raises:
         ModelError: The loss is no longer finite.
@@ -141,6 +156,7 @@ def fit(
             # The given ones first: they may have a say in which evaluation was the best.
             callbacks=[*callbacks, EarlyStoppingCallback(config.patience), shown],
         )
+        trainer.own_rates = own_rates
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = _best_metrics(trainer.state) or trainer.evaluate()
@@ -235,6 +251,19 @@ def untrained(
 
 
 class _LengthGroupedTrainer(Trainer):
+    own_rates: Sequence[OwnRate] = ()
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        optimizer = super().create_optimizer(model)
+        for own in self.own_rates:
+            taken = {id(parameter) for parameter in own.parameters}
+            for group in optimizer.param_groups:
+                group["params"] = [one for one in group["params"] if id(one) not in taken]
+            optimizer.add_param_group(
+                {"params": own.parameters, "lr": own.learning_rate, "weight_decay": 0.0}
+            )
+        return optimizer
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
         assert isinstance(self.train_dataset, TokenizedExamples)
         lengths = [len(ids) for ids in self.train_dataset.input_ids]

@@ -13,6 +13,7 @@ from pocketbert.compress.config import (
     GeneralConfig,
     PruneConfig,
     QatConfig,
+    ScoresConfig,
     SparsifyConfig,
     TaskConfig,
     TeacherConfig,
@@ -24,7 +25,7 @@ from pocketbert.eval.config import EvaluateConfig
 
 # Results lie in `<work>/<name>`, beside the cache.
 CACHE_FOLDER = "stages"
-LearningConfig: TypeAlias = DistillConfig | PruneConfig | SparsifyConfig | QatConfig
+LearningConfig: TypeAlias = DistillConfig | PruneConfig | ScoresConfig | SparsifyConfig | QatConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class Recipe:
         """The sections that may learn from the teacher, as far as they are given."""
         sections = {
             "distill": self.distill,
+            "prune.scores": self.prune.scores if self.prune else None,
             "prune": self.prune,
             "sparsify": self.sparsify,
             "qat": self.qat,
@@ -110,7 +112,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
     learning = recipe.learning
     if recipe.transfer is not None and not any(section.training for section in learning.values()):
         yield (
-            "transfer is a section, expected none without distill, prune.training, "
+            "transfer is a section, expected none without distill, prune.training, prune.scores, "
             "sparsify.training or qat, which learn from it"
         )
     if recipe.qat and not recipe.quantize:
@@ -210,7 +212,7 @@ def _layer_map_problems(
 
 def _lost_head_problems(sections: dict[str, LearningConfig]) -> Iterator[str]:
     for name, section in sections.items():
-        if name == "distill":  # comes before the heads go
+        if name in ("distill", "prune.scores"):  # come before the heads go
             continue
         for objective in ("attention", "relations"):
             if section.objectives and objective in section.objectives.chosen:

@@ -34,6 +34,7 @@ from .objectives import (
     outputs_wanted,
 )
 from .qat import MIN_CHANNELS, QatConfig
+from .scores import ScoresConfig
 from .sources import PypiFile, PypiSource, Source
 from .sparsity import SparsifyConfig
 from .student import (
@@ -76,6 +77,7 @@ __all__ = [
     "PypiSource",
     "QatConfig",
     "RelationsConfig",
+    "ScoresConfig",
     "SoftTargetsConfig",
     "Source",
     "SpansConfig",

@@ -7,6 +7,7 @@ from typing import Literal
 from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .data import UnlabelledConfig
 from .objectives import EMBEDDINGS, ObjectivesConfig
+from .scores import ScoresConfig
 from .sources import Source
 from .training import TrainingConfig
 
@@ -138,6 +139,8 @@ class PruneConfig:
         importance_examples: Training examples on which importance is measured and weights are
             reconstructed.
         reconstruction: Fit the remaining weights to the unpruned model after each step.
+        scores: Learned scores of heads and neurons; importance is measured without a training if
+            not given.
         objectives: What the pruned student learns from; none without training.
         training: How long it recovers; none leaves the pruned student as it is.
     """
@@ -154,6 +157,7 @@ class PruneConfig:
     steps: int = 1
     importance_examples: int = 512
     reconstruction: Literal["none", "least_squares"] = "none"
+    scores: ScoresConfig | None = field(default=None, metadata=ADDED_LATER)
     objectives: ObjectivesConfig | None = None
     training: TrainingConfig | None = None
 
@@ -197,12 +201,44 @@ class PruneConfig:
                 f"{missing} is empty but {given} is given, expected both, or neither (null) to "
                 "leave the pruned student as it is",
             )
-        chosen = self.objectives.chosen if self.objectives else {}
+        self._check_scores()
+        self._check_layer_pairs("objectives", self.objectives)
+
+    @property
+    def scores_objectives(self) -> ObjectivesConfig | None:
+        """What the student learns from while scores are learned."""
+        return (self.scores.objectives if self.scores else None) or self.objectives
+
+    def _check_scores(self) -> None:
+        if self.scores is None:
+            return
+        check(
+            self.speedup is None,
+            f"speedup is {self.speedup or 0:g}, expected none (null) beside scores, which aim at "
+            "fractions; set heads and neurons",
+        )
+        check(
+            self.heads + self.neurons > 0,
+            "scores is a section, expected none (null) where neither heads nor neurons go",
+        )
+        check(
+            self.steps == 1,
+            f"steps is {self.steps}, expected 1 beside scores, which are learned once",
+        )
+        check(
+            self.scores_objectives is not None,
+            "scores.objectives is missing, expected what the student learns from meanwhile, "
+            "because prune has no objectives that it could share",
+        )
+        self._check_layer_pairs("scores.objectives", self.scores.objectives)
+
+    def _check_layer_pairs(self, section: str, objectives: ObjectivesConfig | None) -> None:
+        chosen = objectives.chosen if objectives else {}
         for name, config in chosen.items() if self.layers else ():
             layers = {layers for _, layers in config.teacher_states}
             check(
                 layers <= {"last", (EMBEDDINGS,)},
-                f"layers is {self.layers} beside objectives.{name}, which pairs layers before it "
+                f"layers is {self.layers} beside {section}.{name}, which pairs layers before it "
                 "is known which stay, expected 0, or layers 'last' in that objective",
             )
 

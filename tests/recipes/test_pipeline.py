@@ -237,6 +237,19 @@ def test_weights_become_zero_after_pruning_and_may_ask_the_teacher(planned):
     assert steps["sparsify"].params["teacher_outputs"] == steps["teacher-outputs"].folder
 
 
+def test_learned_scores_ask_the_teacher_and_cost_others_nothing(planned):
+    training = "training: {epochs: 1, learning_rate: 1e-4}"
+    scores = f"prune.scores={{method: movement, {training}, objectives: {{hidden: {{weight: 1}}}}}}"
+    before, after = fingerprints(planned()), fingerprints(planned(scores))
+    assert {"distill", "teacher-outputs"}.isdisjoint(changed(before, after))
+    assert "prune" in changed(before, after)
+    alone = ("distill=null", "prune.objectives=null", "prune.training=null")
+    assert "teacher-outputs" not in planned(*alone)
+    augment = "transfer={augment: {mixed: {variants: 1}}}"
+    outputs = planned(*alone, scores, augment)["teacher-outputs"].params
+    assert outputs["wanted"].states == (("hidden", "uniform"),)
+
+
 def test_trimming_stands_between_training_and_export(planned, here):
     (here / "more.txt").write_text("a line\n")
     steps = planned("trim={texts: [{source: more.txt, format: text}]}")

@@ -187,6 +187,76 @@ PLANTED = {
         "small.yaml:28: prune.speedup is empty and layers, heads, neurons and hidden are 0, "
         "expected one of them above 0 (or leave out the prune section)",
     ),
+    "scores of an unknown kind": (
+        "  neurons: 0.5",
+        "  scores: {method: l1, gate_learning_rate: 0.1, "
+        "training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.scores.method is 'l1', expected one of 'l0', 'movement'",
+    ),
+    "gates without a rate": (
+        "  neurons: 0.5",
+        "  scores: {method: l0, training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.scores.gate_learning_rate is missing, expected a number beside "
+        "method l0 (0.1 for some hundred steps, 0.01 for many thousand)",
+    ),
+    "a rate without gates": (
+        "  neurons: 0.5",
+        "  scores: {method: movement, gate_learning_rate: 0.1, "
+        "training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.scores.gate_learning_rate is 0.1, expected none (null) beside method "
+        "movement, which has no gates",
+    ),
+    "gates that jump": (
+        "  neurons: 0.5",
+        "  scores: {method: l0, gate_learning_rate: 10, "
+        "training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.scores.gate_learning_rate is 10, expected at most 1; a gate is shut "
+        "after a change of 5",
+    ),
+    "scores that are never complete": (
+        "  neurons: 0.5",
+        "  scores: {method: movement, reached: 1, training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.scores.reached is 1, expected a fraction from 0 up to, not "
+        "including, 1; did you mean 0.01?",
+    ),
+    "scores in steps": (
+        "  neurons: 0.5",
+        "  steps: 2\n  scores: {method: movement, training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.steps is 2, expected 1 beside scores, which are learned once",
+    ),
+    "scores for a speedup": (
+        "  heads: 0.25\n  neurons: 0.5",
+        "  speedup: 2.0\n  scores: {method: movement, training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:29: prune.speedup is 2, expected none (null) beside scores, which aim at "
+        "fractions; set heads and neurons",
+    ),
+    "scores of nothing": (
+        "  heads: 0.25\n  neurons: 0.5",
+        "  layers: 1\n  scores: {method: movement, training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.scores is a section, expected none (null) where neither heads nor "
+        "neurons go",
+    ),
+    "scores that learn from nothing": (
+        "  objectives:\n    labels: {weight: 1.0}\n  training:\n    epochs: 1\n"
+        "    learning_rate: 5e-5\n",
+        "  scores: {method: movement, training: {epochs: 1, learning_rate: 1e-4}}\n",
+        "small.yaml:31: prune.scores.objectives is missing, expected what the student learns from "
+        "meanwhile, because prune has no objectives that it could share",
+    ),
+    "scores from layers that are paired before it is known which stay": (
+        "  neurons: 0.5",
+        "  layers: 1\n  scores: {method: movement, objectives: {hidden: {weight: 1}}, "
+        "training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.layers is 1 beside scores.objectives.hidden, which pairs layers "
+        "before it is known which stay, expected 0, or layers 'last' in that objective",
+    ),
+    "scores from a layer map of another depth": (
+        "  neurons: 0.5",
+        "  scores: {method: movement, objectives: {hidden: {weight: 1, layers: [0, 1]}}, "
+        "training: {epochs: 1, learning_rate: 1e-4}}",
+        "small.yaml:30: prune.scores.objectives.hidden.layers is [0, 1], expected 3 teacher layers "
+        "because distill.student has 3 layers",
+    ),
     "percent for a sparsity": (
         "quantize:\n",
         "sparsify: {pattern: unstructured, sparsity: 50}\nquantize:\n",
