@@ -1,6 +1,7 @@
 """Removing dimensions of the residual stream, so that the whole encoder gets narrower."""
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -54,9 +55,10 @@ def _check_multiple(width: int, config: PruneConfig) -> None:
             f"prune.hidden_multiple is {multiple} but the residual stream is {width} wide, "
             "expected at most as much"
         )
-    if round((1 - config.hidden) * width / multiple) * multiple >= width:
+    full = math.ceil(width / multiple)
+    if round((1 - config.hidden) * width / multiple) >= full:
+        least = 1 - (full - 0.5) * multiple / width
         raise ModelError(
             f"prune.hidden is {config.hidden:g}, which leaves a residual stream of {width} as it "
-            f"is, expected more than {multiple / 2 / width:.2g} or a prune.hidden_multiple below "
-            f"{multiple}"
+            f"is, expected more than {least:.3g} or a prune.hidden_multiple below {multiple}"
         )

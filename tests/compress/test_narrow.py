@@ -86,8 +86,8 @@ def test_the_width_is_a_multiple_in_any_number_of_steps(model, hidden, multiple,
         (PruneConfig(hidden=0.5, hidden_multiple=64), "is 64 but the residual stream is 32 wide"),
         (
             PruneConfig(hidden=0.1, hidden_multiple=8),
-            "hidden is 0.1, which leaves a residual stream of 32 as it is, expected more than 0.12 "
-            "or a prune.hidden_multiple below 8",
+            "hidden is 0.1, which leaves a residual stream of 32 as it is, expected more than "
+            "0.125 or a prune.hidden_multiple below 8",
         ),
     ],
 )
