@@ -18,13 +18,16 @@ from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_mode
 from .learner import StudentWithObjectives
 from .student import build_student
 from .summary import summarize
+from .surgery import bert_layers
 from .teacher_outputs import load_teacher_outputs
 from .training import fit, forget_checkpoints, loss_of
 
 logger = logging.getLogger(__name__)
 
 
-def keep_untuned_teacher(*, model: Source, seed: int, texts: Path, out: Path) -> dict[str, Any]:
+def keep_untuned_teacher(
+    *, model: Source, seed: int, texts: Path, out: Path, cut: bool
+) -> dict[str, Any]:
     """Write the teacher's checkpoint to `out/model` as it is.
 
     Its classifier is new and never read; with it the folder is what the teacher stage writes.
@@ -34,14 +37,20 @@ def keep_untuned_teacher(*, model: Source, seed: int, texts: Path, out: Path) ->
         seed: For the new head.
         texts: Folder of the general-texts stage.
         out: Stage folder.
+        cut: The student is cut from it, which cannot be done to every type of model.
 
     Returns:
         Parameters.
+
+    Raises:
+        ModelError: It is to be cut and is not BERT-shaped.
     """
     description = load_description(texts)
     folder = fetch_model(model)
     set_seed(seed)
     teacher = load_checkpoint(folder, description.labels)
+    if cut:
+        bert_layers(teacher)  # refused here, before the teacher has read all texts
     save_model(
         teacher,
         load_tokenizer(folder),

@@ -64,8 +64,8 @@ class TeacherOutputs:
         layers: Depth of the first teacher.
         heads: Attention heads in each of its layers.
         states: What was kept of the first teacher on the training split, by name.
-        validation_states: The same on the validation split, if they were wanted.
         position_bias: Added to the attention scores, or None. Shape: (heads, length, length).
+        validation_states: As `states`, on the validation split, if they were wanted.
     """
 
     logits: NDArray[np.float32]
@@ -73,8 +73,8 @@ class TeacherOutputs:
     layers: int
     heads: int
     states: dict[str, RaggedRows] = field(default_factory=dict)
-    validation_states: dict[str, RaggedRows] = field(default_factory=dict)
     position_bias: Tensor | None = None
+    validation_states: dict[str, RaggedRows] = field(default_factory=dict)
 
     def width(self, name: str) -> int:
         """Return how wide a state is.

@@ -151,6 +151,7 @@ def _general(made: "_Plan", recipe: Recipe, data: Path) -> Path | None:
         model=recipe.teacher.model,
         seed=recipe.seed,
         texts=texts,
+        cut=general.student.checkpoint is None,
     )
     outputs = made.stage(
         "general-outputs",

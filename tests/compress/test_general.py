@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, BertConfig, BertModel, TrainerCallback
+from transformers import AutoModel, BertConfig, BertModel, MPNetConfig, MPNetModel, TrainerCallback
 
 from pocketbert.compress.batches import tokenize
 from pocketbert.compress.config import (
@@ -80,7 +80,7 @@ def texts(plain_file, tiny_data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def untuned(texts, checkpoint, tmp_path_factory):
     out = tmp_path_factory.mktemp("general-teacher")
-    keep_untuned_teacher(model=str(checkpoint), seed=0, texts=texts, out=out)
+    keep_untuned_teacher(model=str(checkpoint), seed=0, texts=texts, out=out, cut=True)
     return out
 
 
@@ -150,6 +150,20 @@ def test_the_teacher_is_the_checkpoint_as_it_is(untuned, checkpoint):
     kept = load_file(untuned / "model/model.safetensors")
     for name, weight in load_file(checkpoint / "model.safetensors").items():
         assert torch.equal(kept[f"bert.{name}"], weight)
+
+
+def test_a_teacher_that_no_student_can_be_cut_from_is_refused_before_it_reads(
+    texts, checkpoint, tmp_path
+):
+    mpnet = shutil.copytree(checkpoint, tmp_path / "mpnet")
+    config = MPNetConfig(
+        vocab_size=70, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=40,
+    )  # fmt: skip
+    MPNetModel(config).save_pretrained(mpnet)
+    with pytest.raises(ModelError, match="of type 'mpnet', expected 'bert'; distil into a BERT"):
+        keep_untuned_teacher(model=str(mpnet), seed=0, texts=texts, out=tmp_path / "a", cut=True)
+    keep_untuned_teacher(model=str(mpnet), seed=0, texts=texts, out=tmp_path / "b", cut=False)
 
 
 def relations_by_hand(student, texts):

@@ -219,7 +219,7 @@ def test_states_on_plain_text_take_the_disk_that_was_said(
     for folder in (texts, teacher, out):
         folder.mkdir()
     gather_texts(texts=recipe.general.texts, validation=0.1, data=tiny_data, out=texts)
-    keep_untuned_teacher(model=recipe.teacher.model, seed=0, texts=texts, out=teacher)
+    keep_untuned_teacher(model=recipe.teacher.model, seed=0, texts=texts, out=teacher, cut=True)
     compute_teacher_outputs(
         data=texts, examples=texts, teacher=teacher, out=out,
         wanted=general_outputs_wanted(recipe.general),
