@@ -49,7 +49,7 @@ class HardConcreteGates(UnitMask):
 class SparsityLagrangian(nn.Module):
     """What it costs that the expected share of shut gates is not the one asked.
 
-    `first * (share - target) + second * (share - target)^2` (Wang et al. 2020, equation 9), which
+    `first * (share - target) + second * (share - target)^2` (Wang et al. 2020), which
     gates lower and multipliers raise; the target rises on a straight line.
 
     Args:

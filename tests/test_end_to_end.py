@@ -149,3 +149,19 @@ def test_changed_bytes_of_the_cache_are_refused(finished, tmp_path):
     assert "model.safetensors" in refused.stderr
     assert "delete the folder" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("method", ["{method: l0, gate_learning_rate: 0.2", "{method: movement"])
+def test_learned_scores_go_the_whole_way(finished, method):
+    recipe, work, _ = finished
+    training = "training: {epochs: 2, learning_rate: 1e-3, batch_size: 16}}"
+    name = "l0" if "l0" in method else "movement"
+    done = pocketbert(
+        "run", str(recipe), "--work", str(work), "--set", f"name={name}",
+        "--set", f"prune.scores={method}, {training}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Learn scores" in done.stderr
+    assert "Distil " not in done.stderr  # the student is that of the recipe without scores
+    summary = json.loads((work / name / "report.json").read_text())["summary"]
+    assert summary["engine_accuracy"] > 0.8

@@ -84,6 +84,16 @@ ROWS: dict[str, dict[str, Any]] = {
     "all at once and recovered": {
         "prune": {"layers": 1, "heads": 0.25, "neurons": 0.25, "hidden": 0.25} | CUT | LEARNING
     },
+    "what gates leave open": {
+        "prune": {"heads": 0.25, "neurons": 0.25}
+        | CUT
+        | {"scores": {"method": "l0", "gate_learning_rate": 0.1} | LEARNING}
+    },
+    "what moves away from zero": {
+        "prune": {"heads": 0.25, "neurons": 0.25}
+        | CUT
+        | {"scores": {"method": "movement", "reached": 0.6} | LEARNING}
+    },
     "in steps and fitted": {
         "prune": {
             "heads": 0.5,
@@ -108,6 +118,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "two of four": {"sparsify": {"pattern": "2:4"}},
     "learned in 7 bits": {"qat": {"weight_bits": 7, "calibration_examples": 16} | LEARNING},
+    "learned in 7 bits where INT8 does harm": {"qat": {"only_below": 0.99} | LEARNING},
     "learned in 8 bits": {"qat": {"weight_bits": 8, "calibration_examples": 16} | LEARNING},
     "fewer tokens": {"trim": {"min_count": 2, "texts": [{"source": "TEXTS", "format": "text"}]}},
     "ranges without outliers": {"quantize": {"calibration": "percentile"}},

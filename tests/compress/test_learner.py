@@ -52,6 +52,18 @@ def test_loss_is_the_weighted_sum_of_the_objectives(student):
     torch.testing.assert_close(found["terms"]["labels"], 0.3 * hard)
 
 
+def test_a_penalty_that_follows_the_training_is_one_more_term(student):
+    class Penalty(torch.nn.Module):
+        def forward(self, progress):
+            return torch.tensor(8.0 * progress)
+
+    config = ObjectivesConfig(labels=LabelsConfig(weight=0.3))
+    model = StudentWithObjectives(student, config, OUTPUTS, Penalty())
+    model.progress = 0.25
+    found = model(**BATCH)
+    torch.testing.assert_close(found["loss"], 0.3 * losses(found["logits"])[1] + 2.0)
+
+
 def test_outside_of_training_the_loss_is_that_of_the_labels(student):
     config = ObjectivesConfig(soft_targets=SoftTargetsConfig(weight=0.7))
     found = StudentWithObjectives(student, config, OUTPUTS).eval()(**BATCH)

@@ -39,6 +39,28 @@ def test_dropout_is_the_models_own_unless_asked(
     assert set(dropouts) == {share}
 
 
+def test_parameters_may_have_a_rate_of_their_own(tiny_checkpoint, tiny_data, tmp_path, training):
+    from dataclasses import replace
+
+    from pocketbert.compress.folder import load_checkpoint
+    from pocketbert.compress.training import OwnRate, fit
+
+    model = load_checkpoint(tiny_checkpoint, ("bad", "good"))
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    examples = tokenize(load_split(tiny_data, "validation"), tokenizer, 32)
+    slow, fast, usual = model.classifier.bias, model.classifier.weight, model.bert.pooler.dense.bias
+    before = [parameter.detach().clone() for parameter in (slow, fast, usual)]
+    fit(
+        model, examples, examples, tokenizer, replace(training, epochs=1), seed=0,
+        folder=tmp_path, title="Fit", own_rates=[OwnRate([slow], 1e-6), OwnRate([fast], 1.0)],
+    )  # fmt: skip
+    moved = [
+        float((parameter.detach() - old).abs().max())
+        for parameter, old in zip((slow, fast, usual), before, strict=True)
+    ]
+    assert 0 < moved[0] < 1e-5 < moved[2] < 0.1 < moved[1]
+
+
 def test_broken_weights_are_not_kept_as_a_checkpoint(
     tiny_checkpoint, tiny_data, tmp_path, training
 ):
