@@ -131,8 +131,8 @@ ROWS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Sections that change no model.
-ELSEWHERE = {"transfer"}
+# `transfer` changes no model; what `general` leaves is a checkpoint (test_general.py).
+ELSEWHERE = {"transfer", "general"}
 SHARED = {"objectives", "training"}
 # Share of the test texts that INT8 labels as FP32 does; all rows had 1.0 of 120 texts.
 AGREEMENT = 0.97
@@ -180,8 +180,9 @@ def given(teacher, student, outputs, tiny_data, tiny_checkpoint, tmp_path_factor
         "TABLE": root / "table.json",
         "TEXTS": root / "more.txt",
     }
+    (root / "int8_check.json").write_text('{"int8_kept": 0.9}')
     stages = {"seed": 0, "data": tiny_data, "examples": tiny_data, "teacher": teacher[0]}
-    stages |= {"student": student[0], "teacher_outputs": outputs}
+    stages |= {"student": student[0], "teacher_outputs": outputs, "int8_check": root}
     return stages, {name: str(path) for name, path in paths.items()}
 
 
