@@ -1,4 +1,4 @@
-"""Write the figures of benchmarks/results/recipe_*.json into the README, so that none is typed.
+"""Write the figures of benchmarks/results/ into the READMEs, so that none is typed.
 
 python benchmarks/readme.py
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from report import RESULTS
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 TITLES = {
     "teacher-pytorch": "Teacher, PyTorch FP32",
@@ -22,19 +22,96 @@ TITLES = {
 SHOWN = {
     "quickstart": "a 6-layer MiniLM teacher, a pruned 3-layer student",
     "sentiment_base": "a 12-layer, 768-wide MPNet teacher, a pruned 6-layer student",
+    "sentiment_extreme": "the same teacher, a tiny 3-layer student with 192 numbers a word",
+    "sentiment_bilstm": "the same teacher, a BiLSTM with self-attention",
 }
 
 
 def main() -> None:
-    text = README.read_text()
+    recipes = "".join(section(name, about) for name, about in SHOWN.items())
+    write(ROOT / "README.md", recipes)
+    write(ROOT / "compress/README.md", f"{distilled()}\n{transferred()}\n{pruned()}")
+
+
+def write(path: Path, figures: str) -> None:
+    """Put figures between the marks of a file."""
+    text = path.read_text()
     before, after = text[: text.index(BEGIN)], text[text.rindex(END) + len(END) :]
-    sections = [section(name, about) for name, about in SHOWN.items()]
-    README.write_text(f"{before}{BEGIN}{''.join(sections)}{END}{after}")
+    path.write_text(f"{before}{BEGIN}{figures}{END}{after}")
+
+
+def where(results: dict[str, Any]) -> str:
+    found = results["environment"]
+    return f"{found['measured_at'][:10]}, {found['cpu']} with {found['instruction_sets'][-1]}"
+
+
+def distilled() -> str:
+    results = json.loads((RESULTS / "distill.json").read_text())
+    lines = [
+        "**What each part of distillation buys** (`python benchmarks/distill.py`, "
+        f"{where(results)}): the quickstart's 6-layer teacher and a student of 2 layers with 384 "
+        "neurons; test accuracy as an FP32 engine; over labels alone with the same seeds, interval "
+        "over 2,162 test texts. Without a number of epochs it is 3; a part that begins with + "
+        "comes on top of the soft targets.\n",
+        "| learned from | accuracy, mean of seeds | seeds | over labels alone, points |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['name']} | {row['accuracy']:.1%} | {len(row['accuracies'])} | "
+        f"{over(row['over_baseline'])} |"
+        for row in results["rows"]
+    ]
+    return "\n".join([*lines, ""])
+
+
+def transferred() -> str:
+    results = json.loads((RESULTS / "transfer.json").read_text())
+    lines = [
+        "**What texts, patience and initial weights buy** a student of the full-size teacher "
+        f"(`python benchmarks/transfer.py`, {where(results)}; MiniLM cut to {results['layers']} "
+        f"layers, {results['steps']:,} steps unless it says otherwise, one seed).\n",
+        "| learned from | accuracy (95 % interval) | over the labelled texts, points |",
+        "|---|---|---|",
+    ]
+    for row in results["rows"]:
+        accuracy = row["accuracy"]
+        lines.append(
+            f"| {row['name']} | {accuracy['value']:.1%} ({accuracy['low']:.1%} to "
+            f"{accuracy['high']:.1%}) | {over(row['over_baseline'])} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def pruned() -> str:
+    results = json.loads((RESULTS / "prune.json").read_text())
+    whole = results["unpruned_accuracy"]["value"]
+    lines = [
+        f"**What pruning costs** (`python benchmarks/prune.py`, {where(results)}, 1 thread): the "
+        f"quickstart's 6-layer teacher ({whole:.1%} of 2,162 test texts as an FP32 engine), "
+        "asked for a speed-up by the latency table; 256 texts for importance and reconstruction; "
+        "one seed; without training but for the rows that say recovered.\n",
+        "| asked | steps | reconstruction | of the unpruned accuracy (95 % interval) | encoder, "
+        "measured |",
+        "|---|---|---|---|---|",
+    ]
+    for row in results["rows"]:
+        kept = row["retention"]
+        how = row["reconstruction"].replace("_", " ") + (", recovered" if row["recovered"] else "")
+        lines.append(
+            f"| {row['speedup']:g}x | {row['steps']} | {how} | {kept['value']:.1%} "
+            f"({kept['low']:.1%} to {kept['high']:.1%}) | {row['encoder_speedup']:.2f}x |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def over(difference: dict[str, float]) -> str:
+    value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def section(name: str, about: str) -> str:
     results = json.loads((RESULTS / f"recipe_{name}.json").read_text())
-    run, where = results["runs"][0], results["environment"]
+    run, machine = results["runs"][0], results["environment"]
     low, high = run["retention_interval"]
     missed = [
         f"{bar['name']} is {bar['value']:.3g} (target {bar['target']})"
@@ -42,8 +119,8 @@ def section(name: str, about: str) -> str:
         if not bar["holds"]
     ]
     return f"""\
-**`pocketbert run {name}`**: {about}. Measured {where["measured_at"][:10]} on {where["cpus"]}
-cores of {where["cpu"]} ({", ".join(where["instruction_sets"])}; shared and noisy), 1 thread,
+**`pocketbert run {name}`**: {about}. Measured {machine["measured_at"][:10]} on {machine["cpus"]}
+cores of {machine["cpu"]} ({", ".join(machine["instruction_sets"])}; shared and noisy), 1 thread,
 batch 1, text in to label out. The engine keeps **{run["retention"]:.1%}** of the teacher's accuracy
 (95 % interval {low:.1%} to {high:.1%}{seeds(results)}), answers
 **{run["p50_ratio_pytorch"]:.1f} times** as fast as the teacher in PyTorch and

@@ -30,7 +30,7 @@ MINIMA: dict[str, dict[str, float]] = {
         "int8_agreement": 0.98,
     },
     "sentiment_base": {
-        "retention": 0.95,
+        "retention": 0.97,
         "p50_ratio_pytorch": 30,
         "p50_ratio_onnxruntime": 15,
         "int8_agreement": 0.98,
