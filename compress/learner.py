@@ -50,6 +50,7 @@ class StudentWithObjectives(nn.Module):
         student: PreTrainedModel,
         config: ObjectivesConfig,
         outputs: TeacherOutputs,
+        *,
         labelled: bool = True,
         penalty: nn.Module | None = None,
     ) -> None:

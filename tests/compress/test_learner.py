@@ -58,7 +58,7 @@ def test_a_penalty_that_follows_the_training_is_one_more_term(student):
             return torch.tensor(8.0 * progress)
 
     config = ObjectivesConfig(labels=LabelsConfig(weight=0.3))
-    model = StudentWithObjectives(student, config, OUTPUTS, Penalty())
+    model = StudentWithObjectives(student, config, OUTPUTS, penalty=Penalty())
     model.progress = 0.25
     found = model(**BATCH)
     torch.testing.assert_close(found["loss"], 0.3 * losses(found["logits"])[1] + 2.0)

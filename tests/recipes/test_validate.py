@@ -483,8 +483,8 @@ PLANTED = {
         "  model: hf:bert-base-uncased",
         "  model: pypi:all-MiniLM-L6",
         "small.yaml:14: teacher.model is 'pypi:all-MiniLM-L6', expected one of "
-        "vader-movie-reviews, vader-amazon-reviews, vader-tweets, all-MiniLM-L6-v2, "
-        "all-mpnet-base-v2 (listed in sources.yaml); "
+        "vader-movie-reviews, vader-amazon-reviews, vader-tweets, vader-nyt-editorials, "
+        "all-MiniLM-L6-v2, all-mpnet-base-v2 (listed in sources.yaml); "
         "did you mean 'all-MiniLM-L6-v2'?",
     ),
     "package without a pin": (
