@@ -1,22 +1,21 @@
 """Stage: train a student on what the teacher said."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
+from torch import Tensor
+from transformers import set_seed
 
 from .batches import TokenizedExamples, tokenize
-from .config import DistillConfig, ObjectivesConfig, TrainingConfig
+from .config import DistillConfig
 from .data import load_description, load_split
 from .folder import ModelDescription, load_tokenizer, save_model
-from .learner import FollowSchedule, StudentWithObjectives
+from .lesson import Lesson, learn_from_teacher
 from .student import build_student
 from .summary import summarize
-from .teacher_outputs import TeacherOutputs, load_teacher_outputs
-from .training import FitResult, OwnRate, fit, forget_checkpoints
+from .teacher_outputs import load_teacher_outputs
+from .training import forget_checkpoints
 from .word_factors import factorise_words, word_rows
 
 
@@ -67,10 +66,7 @@ def distill(
         tokenizer,
         config.objectives,
         config.training,
-        seed=seed,
-        data=data,
-        examples=examples,
-        teacher_outputs=load_teacher_outputs(teacher_outputs),
+        Lesson(seed, data, examples, load_teacher_outputs(teacher_outputs)),
         out=out,
         title="Distil",
     )
@@ -82,53 +78,6 @@ def distill(
     )
     forget_checkpoints(out / "checkpoints")
     return summarize(student, result, validation_size)
-
-
-def learn_from_teacher(
-    student: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    objectives: ObjectivesConfig,
-    training: TrainingConfig,
-    *,
-    seed: int,
-    data: Path,
-    examples: Path,
-    teacher_outputs: TeacherOutputs,
-    out: Path,
-    title: str,
-    callbacks: Sequence[TrainerCallback] = (),
-    penalty: nn.Module | None = None,
-    own_rates: Sequence[OwnRate] = (),
-) -> tuple[FitResult, int]:
-    """Train a student in place; return what was done and the size of the validation split.
-
-    `penalty` is what `StudentWithObjectives` takes, `own_rates` what `fit` takes.
-
-    Raises:
-        ModelError: The objectives do not fit this student and teacher.
-    """
-    max_length = load_description(data).max_length
-    train = tokenize(load_split(examples, "train"), tokenizer, max_length)
-    validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
-    model = StudentWithObjectives(student, objectives, teacher_outputs, penalty=penalty)
-    model.attach(train, teacher_outputs.states)
-    train.extras["teacher_logits"] = torch.from_numpy(teacher_outputs.logits.copy())
-    validation.extras = {
-        "teacher_logits": torch.from_numpy(teacher_outputs.validation_logits.copy())
-    }
-    result = fit(
-        model,
-        train,
-        validation,
-        tokenizer,
-        training,
-        seed=seed,
-        folder=out / "checkpoints",
-        title=title,
-        callbacks=[FollowSchedule(model), *callbacks],
-        own_rates=own_rates,
-    )
-    return result, len(validation)
 
 
 def _counts(examples: TokenizedExamples, vocabulary: int) -> Tensor:

@@ -18,14 +18,13 @@ from transformers import (
 
 from .block_movement import block_movement
 from .config import PruneConfig
-from .distill import learn_from_teacher
 from .errors import ModelError
 from .importance import check_block_fits, keep_best_blocks
 from .l0_gates import l0_gates
+from .lesson import Lesson, learn_from_teacher
 from .scoring import Scoring
 from .sparse_masks import cubic
 from .surgery import BertClassifier
-from .teacher_outputs import TeacherOutputs
 from .unit_masks import UnitMask, remove_masks
 
 # Method -> what puts its masks on a model.
@@ -54,11 +53,7 @@ def learn_scores(
     model: BertClassifier,
     tokenizer: PreTrainedTokenizerBase,
     config: PruneConfig,
-    *,
-    seed: int,
-    data: Path,
-    examples: Path,
-    teacher_outputs: TeacherOutputs,
+    lesson: Lesson,
     out: Path,
 ) -> LearnedScores:
     """Train a student in place together with scores of its heads and neurons.
@@ -70,10 +65,7 @@ def learn_scores(
         model: A BERT-shaped classifier.
         tokenizer: Its tokenizer.
         config: The method and how much is to go.
-        seed: Order of batches, dropout and gates.
-        data: Folder of the data stage.
-        examples: Folder whose train.jsonl is learned from.
-        teacher_outputs: What the teacher said.
+        lesson: What it learns from.
         out: For checkpoints.
 
     Raises:
@@ -90,10 +82,7 @@ def learn_scores(
         tokenizer,
         objectives,
         scores.training,
-        seed=seed,
-        data=data,
-        examples=examples,
-        teacher_outputs=teacher_outputs,
+        lesson,
         out=out,
         title="Learn scores",
         callbacks=[*scoring.callbacks, FollowScores(scoring, config)],

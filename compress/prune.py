@@ -11,11 +11,11 @@ from transformers import PreTrainedTokenizerBase
 from .batches import Collate, tokenize
 from .config import PruneConfig
 from .data import load_description, load_split
-from .distill import learn_from_teacher
 from .folder import load_description as load_model_description
 from .folder import load_model, load_tokenizer, save_model
 from .layer_drop import drop_layers
 from .learned_scores import learn_scores
+from .lesson import Lesson, learn_from_teacher
 from .shrink import shrink
 from .summary import summarize
 from .surgery import hidden_width, widths_of
@@ -61,34 +61,19 @@ def prune(
     batches = _sample(data, tokenizer, config.importance_examples, seed)
     table_file = latency_table / "latency_table.json" if latency_table else config.latency_table
     drop_layers(model, batches, config.layers)
+    lesson = None
+    if teacher_outputs:
+        lesson = Lesson(seed, data, examples, load_teacher_outputs(teacher_outputs))
     learned = None
     if config.scores:
-        assert teacher_outputs is not None
-        learned = learn_scores(
-            model,
-            tokenizer,
-            config,
-            seed=seed,
-            data=data,
-            examples=examples,
-            teacher_outputs=load_teacher_outputs(teacher_outputs),
-            out=out / "scores",
-        )
+        assert lesson is not None
+        learned = learn_scores(model, tokenizer, config, lesson, out / "scores")
     shrink(model, batches, config, Path(table_file) if table_file else None, learned)
     widths, hidden_size = widths_of(model), hidden_width(model)
     if config.training and config.objectives:
-        assert teacher_outputs is not None
+        assert lesson is not None
         result, validation_size = learn_from_teacher(
-            model,
-            tokenizer,
-            config.objectives,
-            config.training,
-            seed=seed,
-            data=data,
-            examples=examples,
-            teacher_outputs=load_teacher_outputs(teacher_outputs),
-            out=out,
-            title="Recover",
+            model, tokenizer, config.objectives, config.training, lesson, out=out, title="Recover"
         )
     else:
         result, validation_size = untrained(model, tokenizer, data)

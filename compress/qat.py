@@ -12,9 +12,9 @@ from .batches import Collate, TokenizedExamples, tokenize
 from .config import QatConfig
 from .data import load_description as load_data_description
 from .data import load_split
-from .distill import learn_from_teacher
 from .fake_quantization import FollowRanges, add_rounding, remove_rounding, set_stage
 from .folder import load_description, load_model, load_tokenizer, save_model
+from .lesson import Lesson, learn_from_teacher
 from .summary import summarize
 from .teacher_outputs import load_teacher_outputs
 from .training import forget_checkpoints, untrained
@@ -71,10 +71,7 @@ def train_quantized(
         tokenizer,
         config.objectives,
         config.training,
-        seed=seed,
-        data=data,
-        examples=examples,
-        teacher_outputs=load_teacher_outputs(teacher_outputs),
+        Lesson(seed, data, examples, load_teacher_outputs(teacher_outputs)),
         out=out,
         title="Train in INT8",
         callbacks=[FollowRanges(linears)],

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from .config import SparsifyConfig
-from .distill import learn_from_teacher
 from .errors import ModelError
 from .folder import load_description, load_model, load_tokenizer, save_model
+from .lesson import Lesson, learn_from_teacher
 from .sparse_masks import (
     ChooseMasks,
     add_masks,
@@ -60,10 +60,7 @@ def sparsify(
             tokenizer,
             config.objectives,
             config.training,
-            seed=seed,
-            data=data,
-            examples=examples,
-            teacher_outputs=load_teacher_outputs(teacher_outputs),
+            Lesson(seed, data, examples, load_teacher_outputs(teacher_outputs)),
             out=out,
             title="Sparsify",
             callbacks=[ChooseMasks(linears, config)],

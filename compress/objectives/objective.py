@@ -1,5 +1,6 @@
 """What every objective is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..states import ModelOutput, state_name
 from ..teacher_outputs import TeacherOutputs
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """Compares what a student says about a batch with what the teacher said.
 
     Building one refuses a student and teacher that it cannot compare, before any training.
@@ -33,6 +34,7 @@ class Objective(nn.Module):
     def __init__(self, config: Any, student: PreTrainedModel, outputs: TeacherOutputs) -> None:
         super().__init__()
 
+    @abstractmethod
     def forward(self, output: ModelOutput, batch: Mapping[str, Tensor]) -> Tensor:
         """Return a scalar to be made small.
 
@@ -41,7 +43,6 @@ class Objective(nn.Module):
             batch: attention_mask (batch, seq), labels (batch,), teacher_logits (batch, labels) and
                 each teacher state as `teacher_<name>` (batch, positions, width).
         """
-        raise NotImplementedError
 
     def compare(
         self, kinds: tuple[StateKind, ...], pairs: list[tuple[int, int]], outputs: TeacherOutputs

@@ -1,9 +1,16 @@
 """A tiny teacher, its outputs and a tiny student, which the tests of several stages share."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertConfig, BertForMaskedLM
 
 from pocketbert.compress.config import (
@@ -109,3 +116,43 @@ def student(teacher, outputs, tiny_data, tmp_path_factory):
         out=out,
     )
     return out, summary
+
+
+@pytest.fixture
+def whole_and_killed(tmp_path):
+    """Runs a stage twice in processes of their own, the second time killed and resumed."""
+
+    def run(script, *arguments, checkpoints=("checkpoints",)):
+        """Return the two stage folders and the weights in the checkpoint of the last kill.
+
+        It is killed once in each of the folders that hold checkpoints, after one is whole.
+        """
+        program = tmp_path / "stage.py"
+        program.write_text(textwrap.dedent(script))
+        whole, killed = folders = [tmp_path / "whole", tmp_path / "killed"]
+        commands = []
+        for folder in folders:
+            folder.mkdir()
+            commands.append([sys.executable, *map(str, (program, *arguments, folder))])
+        subprocess.run(commands[0], check=True, capture_output=True)
+        for name in checkpoints:
+            at_kill = _kill_after_a_checkpoint(commands[1], killed / name)
+        subprocess.run(commands[1], check=True, capture_output=True)
+        return whole, killed, at_kill
+
+    return run
+
+
+def _kill_after_a_checkpoint(command, folder):
+    quiet = subprocess.DEVNULL
+    process, at_kill = subprocess.Popen(command, stdout=quiet, stderr=quiet), None
+    while process.poll() is None:
+        for state in folder.glob("checkpoint-*/trainer_state.json"):
+            # It comes last; while it is still empty, the next try would start from nothing.
+            if at_kill is None and state.read_text().rstrip().endswith("}"):
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+                at_kill = load_file(state.parent / "model.safetensors")
+        time.sleep(0.02)
+    assert process.returncode == -signal.SIGKILL, "the training ended before it could be killed"
+    return at_kill

@@ -1,12 +1,6 @@
 """The distill stage on a tiny model: what it learns, what it refuses, that it resumes."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,7 +119,6 @@ def test_different_tokenizers_cannot_share_token_states(
 
     other = tmp_path / "other"
     shutil.copytree(tiny_checkpoint, other)
-    import json
 
     tokenizer = json.loads((other / "tokenizer.json").read_text())
     del tokenizer["model"]["vocab"]["film"]
@@ -162,36 +155,11 @@ DISTILL_SCRIPT = """
 """
 
 
-def test_killed_training_ends_with_the_same_weights(teacher, outputs, tiny_data, tmp_path):
+def test_killed_training_ends_with_the_same_weights(teacher, outputs, tiny_data, whole_and_killed):
     """Scheduled weights included; what the data loader, optimizer and dropout drew as well."""
-    script = tmp_path / "train.py"
-    script.write_text(textwrap.dedent(DISTILL_SCRIPT))
-
-    def command(out: str) -> list[str]:
-        paths = [script, teacher[0], outputs, tiny_data, tmp_path / out]
-        return [sys.executable, *map(str, paths)]
-
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    subprocess.run(command("whole"), check=True, capture_output=True)
-
-    process = subprocess.Popen(
-        command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None:
-        kept = list((tmp_path / "killed/checkpoints").glob("checkpoint-*/trainer_state.json"))
-        # A state file that is still empty makes the next try start from nothing.
-        if kept and kept[0].read_text().rstrip().endswith("}"):
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            json.loads(kept[0].read_text())
-            before = load_file(kept[0].parent / "model.safetensors")["student.classifier.weight"]
-    assert process.returncode == -signal.SIGKILL, "the training ended before it could be killed"
-    subprocess.run(command("killed"), check=True, capture_output=True)
-    whole, killed = (
-        Path(tmp_path / name / "model/model.safetensors").read_bytes()
-        for name in ("whole", "killed")
-    )
-    assert whole == killed
-    after = load_file(tmp_path / "killed/model/model.safetensors")["classifier.weight"]
+    whole, killed, at_kill = whole_and_killed(DISTILL_SCRIPT, teacher[0], outputs, tiny_data)
+    weights = "model/model.safetensors"
+    assert (whole / weights).read_bytes() == (killed / weights).read_bytes()
+    before = at_kill["student.classifier.weight"]
+    after = load_file(killed / weights)["classifier.weight"]
     assert not torch.equal(before, after), "the best weights are older than the kill: shows nothing"

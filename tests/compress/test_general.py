@@ -1,15 +1,9 @@
 """Learning on plain text: which texts, what is kept, that it resumes, and what it is good for."""
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -327,30 +321,9 @@ GENERAL_SCRIPT = """
 """
 
 
-def test_killed_training_ends_with_the_same_bytes(texts, untuned, states, tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(textwrap.dedent(GENERAL_SCRIPT))
-
-    def command(out: str) -> list[str]:
-        return [sys.executable, *map(str, (script, texts, untuned, states, tmp_path / out))]
-
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    subprocess.run(command("whole"), check=True, capture_output=True)
-    process = subprocess.Popen(
-        command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None:
-        kept = list((tmp_path / "killed/checkpoints").glob("checkpoint-*/trainer_state.json"))
-        if kept and kept[0].read_text().rstrip().endswith("}"):
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            before = load_file(kept[0].parent / "model.safetensors")
-    assert process.returncode == -signal.SIGKILL, "the training ended before it could be killed"
-    subprocess.run(command("killed"), check=True, capture_output=True)
-    whole, killed = (
-        Path(tmp_path / name / "model/model.safetensors") for name in ("whole", "killed")
-    )
-    assert whole.read_bytes() == killed.read_bytes()
+def test_killed_training_ends_with_the_same_bytes(texts, untuned, states, whole_and_killed):
+    whole, killed, at_kill = whole_and_killed(GENERAL_SCRIPT, texts, untuned, states)
+    weights = "model/model.safetensors"
+    assert (whole / weights).read_bytes() == (killed / weights).read_bytes()
     name = "encoder.layer.0.output.dense.weight"
-    assert not torch.equal(before[f"student.bert.{name}"], load_file(killed)[name])
+    assert not torch.equal(at_kill[f"student.bert.{name}"], load_file(killed / weights)[name])

@@ -1,13 +1,6 @@
 """Scores that a training learns: their formulas, what they find, and that a kill costs nothing."""
 
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +22,7 @@ from pocketbert.compress.folder import load_model, load_tokenizer
 from pocketbert.compress.importance import keep_best_blocks
 from pocketbert.compress.l0_gates import HardConcreteGates, SparsityLagrangian
 from pocketbert.compress.learned_scores import SCORERS, learn_scores
+from pocketbert.compress.lesson import Lesson
 from pocketbert.compress.prune import prune
 from pocketbert.compress.surgery import bert_layers, widths_of
 from pocketbert.compress.teacher_outputs import load_teacher_outputs
@@ -163,10 +157,8 @@ def test_silent_units_go_and_those_that_answer_stay(method, student, outputs, ti
         logits=answers(model, tokenizer, tiny_data, "train").numpy(),
         validation_logits=answers(model, tokenizer, tiny_data, "validation").numpy(),
     )
-    found = learn_scores(
-        model, tokenizer, config_of(method, epochs=8), seed=0, data=tiny_data, examples=tiny_data,
-        teacher_outputs=teacher_outputs, out=tmp_path,
-    )  # fmt: skip
+    lesson = Lesson(0, tiny_data, tiny_data, teacher_outputs)
+    found = learn_scores(model, tokenizer, config_of(method, epochs=8), lesson, tmp_path)
     heads = keep_best_blocks(found.heads, 4, block=1)
     assert [tuple(layer.tolist()) for layer in heads] == list(VITAL_HEADS)
     neurons = torch.cat(keep_best_blocks(found.neurons, 32, block=8))
@@ -248,32 +240,11 @@ SCRIPT = """
 
 @pytest.mark.parametrize("method", SCORERS)
 def test_killed_in_either_training_it_ends_with_the_same_bytes(
-    method, student, outputs, tiny_data, tmp_path
+    method, student, outputs, tiny_data, whole_and_killed
 ):
-    script = tmp_path / "prune.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-
-    def command(out: str) -> list[str]:
-        paths = [student[0], outputs, tiny_data, tmp_path / out]
-        return [sys.executable, str(script), method, *map(str, paths)]
-
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    subprocess.run(command("whole"), check=True, capture_output=True)
-    for checkpoints in ("scores/checkpoints", "checkpoints"):
-        process = subprocess.Popen(
-            command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while process.poll() is None:
-            kept = (tmp_path / "killed" / checkpoints).glob("checkpoint-*/trainer_state.json")
-            if any(state.read_text().rstrip().endswith("}") for state in kept):
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait()
-            time.sleep(0.05)
-        assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
-    subprocess.run(command("killed"), check=True, capture_output=True)
-    whole, killed = (
-        Path(tmp_path / name / "model/model.safetensors").read_bytes()
-        for name in ("whole", "killed")
+    checkpoints = ("scores/checkpoints", "checkpoints")
+    whole, killed, _ = whole_and_killed(
+        SCRIPT, method, student[0], outputs, tiny_data, checkpoints=checkpoints
     )
-    assert whole == killed
+    weights = "model/model.safetensors"
+    assert (whole / weights).read_bytes() == (killed / weights).read_bytes()

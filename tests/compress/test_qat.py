@@ -1,11 +1,6 @@
 """Learning in INT8: it rounds as the engine does, it helps, it leaves an ordinary model behind."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +20,6 @@ from pocketbert.compress.config import (
     TrainingConfig,
 )
 from pocketbert.compress.data import load_split
-from pocketbert.compress.distill import learn_from_teacher
 from pocketbert.compress.fake_quantization import (
     RANGE_RATE,
     RoundedInput,
@@ -35,6 +29,7 @@ from pocketbert.compress.fake_quantization import (
     set_stage,
 )
 from pocketbert.compress.folder import load_description, load_model, load_tokenizer, save_model
+from pocketbert.compress.lesson import Lesson, learn_from_teacher
 from pocketbert.compress.qat import measure_ranges, train_quantized
 from pocketbert.compress.surgery import bert_layers
 from pocketbert.compress.teacher_outputs import load_teacher_outputs
@@ -122,10 +117,8 @@ def test_it_saves_what_post_training_quantization_loses(
 
 def test_learning_as_long_in_float_does_not_save_it(hard, outputs, tiny_data, tmp_path):
     model, tokenizer = load_model(hard / "model"), load_tokenizer(hard / "model")
-    learn_from_teacher(
-        model, tokenizer, LOGITS, LEARNING, seed=0, data=tiny_data, examples=tiny_data,
-        teacher_outputs=load_teacher_outputs(outputs), out=tmp_path, title="In float",
-    )  # fmt: skip
+    lesson = Lesson(0, tiny_data, tiny_data, load_teacher_outputs(outputs))
+    learn_from_teacher(model, tokenizer, LOGITS, LEARNING, lesson, out=tmp_path, title="In float")
     save_model(model, tokenizer, load_description(hard / "model"), tmp_path / "float/model")
     _, int8 = int8_of(tmp_path / "float", tiny_data, tmp_path, "x86_64")
     assert agreement(logits(int8, tiny_data), outputs) < 0.8
@@ -290,28 +283,7 @@ SCRIPT = """
 """
 
 
-def test_killed_it_ends_with_the_same_bytes(student, outputs, tiny_data, tmp_path):
-    script = tmp_path / "qat.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-
-    def command(out: str) -> list[str]:
-        paths = [script, student[0], outputs, tiny_data, tmp_path / out]
-        return [sys.executable, *map(str, paths)]
-
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    subprocess.run(command("whole"), check=True, capture_output=True)
-    process = subprocess.Popen(
-        command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None:
-        kept = list((tmp_path / "killed/checkpoints").glob("checkpoint-*/trainer_state.json"))
-        if kept and kept[0].read_text().rstrip().endswith("}"):
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-    assert process.returncode == -signal.SIGKILL, "the training ended before it could be killed"
-    subprocess.run(command("killed"), check=True, capture_output=True)
-    whole, killed = (
-        (tmp_path / name / "model/model.safetensors").read_bytes() for name in ("whole", "killed")
-    )
-    assert whole == killed
+def test_killed_it_ends_with_the_same_bytes(student, outputs, tiny_data, whole_and_killed):
+    whole, killed, _ = whole_and_killed(SCRIPT, student[0], outputs, tiny_data)
+    weights = "model/model.safetensors"
+    assert (whole / weights).read_bytes() == (killed / weights).read_bytes()

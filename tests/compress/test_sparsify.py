@@ -1,11 +1,5 @@
 """Single weights become zero: how many, which, that they stay so, and that a kill costs nothing."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -225,33 +219,11 @@ SCRIPT = """
 
 
 def test_killed_between_two_choices_it_ends_with_the_same_zeros(
-    student, outputs, tiny_data, tmp_path
+    student, outputs, tiny_data, whole_and_killed
 ):
-    script = tmp_path / "sparsify.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-
-    def command(out: str) -> list[str]:
-        paths = [script, student[0], outputs, tiny_data, tmp_path / out]
-        return [sys.executable, *map(str, paths)]
-
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    subprocess.run(command("whole"), check=True, capture_output=True)
-    process = subprocess.Popen(
-        command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None:
-        kept = list((tmp_path / "killed/checkpoints").glob("checkpoint-*/trainer_state.json"))
-        if kept and kept[0].read_text().rstrip().endswith("}"):
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-    assert process.returncode == -signal.SIGKILL, "the training ended before it could be killed"
-    subprocess.run(command("killed"), check=True, capture_output=True)
-    whole, killed = (
-        Path(tmp_path / name / "model/model.safetensors").read_bytes()
-        for name in ("whole", "killed")
-    )
-    assert whole == killed
+    whole, killed, _ = whole_and_killed(SCRIPT, student[0], outputs, tiny_data)
+    weights = "model/model.safetensors"
+    assert (whole / weights).read_bytes() == (killed / weights).read_bytes()
 
 
 def test_zeros_are_counted_by_matrix():

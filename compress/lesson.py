@@ -1,0 +1,76 @@
+"""Letting a student learn from its teacher, as every stage does that trains one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+from .batches import tokenize
+from .config import ObjectivesConfig, TrainingConfig
+from .data import load_description, load_split
+from .learner import FollowSchedule, StudentWithObjectives
+from .teacher_outputs import TeacherOutputs
+from .training import FitResult, OwnRate, fit
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from.
+
+    Attributes:
+        seed: Order of batches and dropout.
+        data: Folder of the data stage, whose validation split decides which weights are kept.
+        examples: Folder whose train.jsonl is learned from: the data or the transfer stage's.
+        teacher_outputs: What the teacher said about both.
+    """
+
+    seed: int
+    data: Path
+    examples: Path
+    teacher_outputs: TeacherOutputs
+
+
+def learn_from_teacher(
+    student: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    objectives: ObjectivesConfig,
+    training: TrainingConfig,
+    lesson: Lesson,
+    *,
+    out: Path,
+    title: str,
+    callbacks: Sequence[TrainerCallback] = (),
+    penalty: nn.Module | None = None,
+    own_rates: Sequence[OwnRate] = (),
+) -> tuple[FitResult, int]:
+    """Train a student in place; return what was done and the size of the validation split.
+
+    `penalty` is what `StudentWithObjectives` takes, `own_rates` what `fit` takes.
+
+    Raises:
+        ModelError: The objectives do not fit this student and teacher.
+    """
+    said = lesson.teacher_outputs
+    max_length = load_description(lesson.data).max_length
+    train = tokenize(load_split(lesson.examples, "train"), tokenizer, max_length)
+    validation = tokenize(load_split(lesson.data, "validation"), tokenizer, max_length)
+    model = StudentWithObjectives(student, objectives, said, penalty=penalty)
+    model.attach(train, said.states)
+    train.extras["teacher_logits"] = torch.from_numpy(said.logits.copy())
+    validation.extras = {"teacher_logits": torch.from_numpy(said.validation_logits.copy())}
+    result = fit(
+        model,
+        train,
+        validation,
+        tokenizer,
+        training,
+        seed=lesson.seed,
+        folder=out / "checkpoints",
+        title=title,
+        callbacks=[FollowSchedule(model), *callbacks],
+        own_rates=own_rates,
+    )
+    return result, len(validation)
