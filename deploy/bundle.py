@@ -21,12 +21,13 @@ from pocketbert.compress.errors import BundleError
 
 from .cpu import Isa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had one target and its golden logits at the top of golden.json
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
 
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Runtime = Literal["onnxruntime", "openvino", "tensorrt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,11 @@ class Target:
         runtime: Name in `deploy.runners.RUNNERS`.
         path: The model's file within the bundle.
         isa: Instruction set that the file is laid out for.
-        precision: Number format of the encoder's matrix products.
+        precision: Number format of the encoder's matrix products with weights.
+        float_precision: Format of what is not INT8.
         threads: Threads of one inference.
-        disabled_optimizers: Graph optimisers of the runtime that were measured to be slower.
+        disabled_optimizers: Graph optimisers of ONNX Runtime that were measured to be slower.
+        lengths: Lengths in tokens that inputs are padded to; empty if any length is run as it is.
         bytes: Size of the model's file.
         int8_matmuls: Matrix products with weights that run in INT8, counted in the graph that
             the runtime really executes.
@@ -49,12 +52,14 @@ class Target:
 
     __pydantic_config__ = STRICT
     name: str
-    runtime: Literal["onnxruntime"]
+    runtime: Runtime
     path: str
     isa: Isa
     precision: Precision
+    float_precision: Precision = "float32"
     threads: int
-    disabled_optimizers: tuple[str, ...]
+    disabled_optimizers: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
     bytes: int
     int8_matmuls: int
     float_weight_matmuls: int

@@ -1,8 +1,10 @@
-"""The compile stage: the canonical model is lowered for one instruction set and put in a bundle."""
+"""The compile stage: the canonical model is lowered for each target and put in a bundle."""
 
 import json
+import logging
 import tempfile
-from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -10,34 +12,42 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto
 
-from pocketbert.compress.data import load_description, load_split
+from pocketbert.compress.data import DataDescription, load_description, load_split
 from pocketbert.compress.errors import BundleError
 
 from .bundle import GOLDEN, TOKENIZER, Manifest, Precision, Target, write_bundle
 from .config import CompileConfig
 from .cpu import Isa, available_isas
-from .graph import save_model, weight_matmuls
-from .int8_edits import fuse_integer_matmuls, fuse_lstms, narrow_weights, shift_zero_points
-from .runners.ort import DISABLED_OPTIMIZERS, OrtRunner
+from .engine import why_not_here
+from .runners import why_not
+from .runners.ort import OrtRunner
 from .selftest import selftest
+from .targets import TARGETS, Built, Ingredients, build_target
 from .tokenizer import Tokenizer
 from .weight_zeros import describe_zeros
 
-INTEGER_MATMULS = (
-    "MatMulIntegerToFloat",
-    "QLinearMatMul",
-    "MatMulInteger",
-    "DynamicQuantizeMatMul",
-    "QGemm",
-    "DynamicQuantizeLSTM",
-)
+logger = logging.getLogger(__name__)
+
 GOLDEN_TEXTS = 8
 
-# Share of the largest golden logit by which another processor may differ: in INT8 a value that
-# falls on the other side of a rounding step moves a logit a little.
-GOLDEN_TOLERANCE: dict[Precision, float] = {"float32": 1e-3, "int8": 5e-2}
+# Share of the largest golden logit by which a machine may differ: in INT8 a value that falls on
+# the other side of a rounding step moves a logit a little; 16 bits keep 8 or 11 of a number's 24.
+GOLDEN_TOLERANCE: dict[Precision, float] = {
+    "float32": 1e-3,
+    "float16": 2e-2,
+    "bfloat16": 5e-2,
+    "int8": 5e-2,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A target to build: its name, its runtime, and the quantize folder that it is made from."""
+
+    name: str
+    runtime: str
+    quantized: Path | None
 
 
 def compile_bundle(
@@ -49,80 +59,128 @@ def compile_bundle(
     quantized: Path | None,
     lineage: dict[str, str],
     name: str,
+    dynamic: Path | None = None,
 ) -> dict[str, Any]:
-    """Lower a model, look at what the runtime makes of it, and write the bundle.
+    """Lower a model, look at what the runtimes make of it, and write the bundle.
 
     Args:
         out: Gets `bundle/`.
-        config: Target, instruction set and threads.
+        config: Targets, instruction set and threads.
         data: Folder of the data stage; golden texts are validation texts.
         exported: Folder of the export stage.
         quantized: Folder of the quantize stage, or None for a float bundle.
         lineage: Fingerprint of every stage that led here.
         name: Name of the recipe.
+        dynamic: Folder of a quantize stage that leaves activations to be quantized while running;
+            with target `auto` one more candidate.
 
     Returns:
-        `isa`, `precision`, `int8_matmuls` and `float_weight_matmuls` of the graph that really
-        runs, `edits`, `bytes` of the model, zeros among its weights, `bundle_bytes` of all files,
-        and how far the golden logits are from the float model's.
+        Of the first target: `isa`, `precision`, `int8_matmuls` and `float_weight_matmuls` of the
+        graph that really runs, `edits`, `bytes` of the model, zeros among its weights, and how far
+        its golden logits are from the float model's. Also `bundle_bytes` of all files and the
+        names of all `targets`.
     """
-    isa = _isa(config, quantized is not None)
-    precision: Precision = "float32" if quantized is None else "int8"
-    tokenizer = Tokenizer(exported / TOKENIZER, load_description(data).max_length)
+    description = load_description(data)
+    tokenizer = Tokenizer(exported / TOKENIZER, description.max_length)
     with tempfile.TemporaryDirectory(dir=out, prefix=".compile-") as scratch_name:
         scratch = Path(scratch_name)
-        edits = _lower_to(
-            scratch / "model.onnx", scratch / "reference.onnx", exported, quantized, isa
-        )
-        runner = OrtRunner(scratch / "reference.onnx", optimize=False)
-        golden = _golden(runner, tokenizer, load_split(data, "validation").texts, precision)
+        ingredients = _ingredients(config, exported, description, tokenizer, data)
+        built = [
+            _build(variant, ingredients, scratch)
+            for variant in _variants(config, quantized, dynamic)
+        ]
+        targets = tuple(target for one in built for target in _twins(one.target, config))
+        golden, measured = _golden(built, targets, exported, tokenizer, data)
         (scratch / GOLDEN).write_text(json.dumps(golden) + "\n")
-        measured = _difference_to_float(exported, tokenizer, golden)
-        target = Target(
-            name=config.target,
-            runtime=config.target,
-            path=f"{config.target}/model.onnx",
-            isa=isa,
-            precision=precision,
-            threads=config.threads,
-            disabled_optimizers=DISABLED_OPTIMIZERS,
-            bytes=(scratch / "model.onnx").stat().st_size,
-            **_count_matmuls(scratch / "model.onnx"),
-        )
-        files = {
-            TOKENIZER: exported / TOKENIZER,
-            GOLDEN: scratch / GOLDEN,
-            target.path: scratch / "model.onnx",
-        }
+        files = {TOKENIZER: exported / TOKENIZER, GOLDEN: scratch / GOLDEN}
+        for one in built:
+            files |= one.files
         if quantized is not None:
             files["calibration.json"] = quantized / "calibration.json"
-        manifest = _manifest(name, target, data, exported, lineage, measured)
+        manifest = _manifest(name, targets, description, exported, ingredients, lineage, measured)
         write_bundle(out / "bundle", files, manifest)
-    if isa in available_isas():
-        _check_here(out / "bundle")
+    for target in targets:
+        if why_not_here(target) is None:
+            _check_here(out / "bundle", target.name)
+    first = targets[0]
     return {
-        "isa": isa,
-        "precision": precision,
-        "int8_matmuls": target.int8_matmuls,
-        "float_weight_matmuls": target.float_weight_matmuls,
-        "edits": edits,
+        "isa": first.isa,
+        "precision": first.precision,
+        "int8_matmuls": first.int8_matmuls,
+        "float_weight_matmuls": first.float_weight_matmuls,
+        "edits": built[0].edits,
         **measured,
-        "bytes": target.bytes,
-        **describe_zeros(out / "bundle" / target.path),
+        "bytes": first.bytes,
+        **describe_zeros(out / "bundle" / first.path),
         "bundle_bytes": sum(f.stat().st_size for f in (out / "bundle").rglob("*") if f.is_file()),
+        "targets": [target.name for target in targets],
     }
+
+
+def _variants(config: CompileConfig, quantized: Path | None, dynamic: Path | None) -> list[Variant]:
+    """List what is built, in the order of the bundle; `auto` is every runtime and every method."""
+    if config.target != "auto":
+        return [
+            Variant(name=name, runtime=name, quantized=quantized)
+            for name in (config.target, *config.also)
+        ]
+    methods = {"int8": quantized, "int8-dynamic": dynamic, "float": None}
+    here = [name for name in TARGETS if name != "tensorrt" and why_not(name) is None]
+    return [
+        Variant(name=f"{runtime}-{method}", runtime=runtime, quantized=folder)
+        for runtime in here
+        for method, folder in methods.items()
+        if folder is not None or method == "float"
+        if method != "int8-dynamic" or runtime == "onnxruntime"
+    ] + [Variant(name=name, runtime=name, quantized=quantized) for name in config.also]
+
+
+def _build(variant: Variant, ingredients: Ingredients, scratch: Path) -> Built:
+    folder = scratch / variant.name
+    folder.mkdir()
+    isa: Isa = ingredients.isa if variant.quantized is not None else "any"
+    return build_target(
+        variant.runtime,
+        variant.name,
+        replace(ingredients, quantized=variant.quantized, isa=isa),
+        folder,
+    )
+
+
+def _twins(target: Target, config: CompileConfig) -> list[Target]:
+    """Add, where the best is looked for, the same file with all of the runtime's optimisers."""
+    if config.target != "auto" or not target.disabled_optimizers:
+        return [target]
+    return [target, replace(target, name=f"{target.name}-all-fusions", disabled_optimizers=())]
+
+
+def _ingredients(
+    config: CompileConfig,
+    exported: Path,
+    description: DataDescription,
+    tokenizer: Tokenizer,
+    data: Path,
+) -> Ingredients:
+    return Ingredients(
+        exported=exported,
+        quantized=None,
+        isa=available_isas()[0] if config.isa == "auto" else config.isa,
+        float_precision=config.float_precision,
+        threads=config.threads,
+        max_length=description.max_length,
+        length_histogram=_length_histogram(tokenizer, load_split(data, "train").texts),
+    )
 
 
 def _manifest(
     name: str,
-    target: Target,
-    data: Path,
+    targets: tuple[Target, ...],
+    description: DataDescription,
     exported: Path,
+    ingredients: Ingredients,
     lineage: dict[str, str],
     measured: dict[str, float],
 ) -> Manifest:
-    description = load_description(data)
-    tokenizer = Tokenizer(exported / TOKENIZER, description.max_length)
     graph = onnx.load_model(exported / "model.onnx").graph
     return Manifest(
         name=name,
@@ -132,104 +190,62 @@ def _manifest(
         max_length=description.max_length,
         inputs=tuple(node.name for node in graph.input),
         outputs=tuple(node.name for node in graph.output),
-        targets=(target,),
-        length_histogram=_length_histogram(tokenizer, load_split(data, "train").texts),
+        targets=targets,
+        length_histogram=ingredients.length_histogram,
         lineage=lineage,
         measured=measured,
     )
 
 
-def _isa(config: CompileConfig, is_int8: bool) -> Isa:
-    if not is_int8:
-        return "any"
-    return available_isas()[0] if config.isa == "auto" else config.isa
-
-
-def _lower_to(
-    path: Path, reference_path: Path, exported: Path, quantized: Path | None, isa: Isa
-) -> dict[str, int]:
-    """Write the model that ships, and the same numbers as plain Q/DQ operators.
-
-    Returns:
-        How often each edit matched.
-    """
-    float_model = onnx.load_model(exported / "model.onnx")
-    if quantized is None:
-        save_model(float_model, reference_path)
-        save_model(float_model, path)
-        return {}
-    model = onnx.load_model(quantized / "model.onnx")
-    edits = lower(model, float_model, isa)
-    save_model(model, reference_path)
-    edits["fuse_integer_matmuls"] = fuse_integer_matmuls(model)
-    edits["fuse_lstms"] = fuse_lstms(model)
-    save_model(model, path)
-    return edits
-
-
-def lower(model: ModelProto, float_model: ModelProto, isa: Isa) -> dict[str, int]:
-    """Bring canonical INT8 into the number formats of an instruction set, in place.
-
-    Args:
-        model: Canonical INT8 model.
-        float_model: The exported model it was made from.
-        isa: ARM64 keeps INT8 activations; x86-64 gets UINT8 ones, and without VNNI 7-bit weights.
-
-    Returns:
-        How often each edit matched.
-    """
-    edits = {}
-    if isa == "x86_64":
-        edits["narrow_weights"] = narrow_weights(model, float_model)
-    if isa in ("x86_64", "x86_64_vnni"):
-        edits["shift_zero_points"] = shift_zero_points(model)
-    return edits
-
-
-def _count_matmuls(path: Path) -> dict[str, int]:
-    """Count matrix products with weights in the graph that ONNX Runtime really executes."""
-    optimized_path = path.with_name("optimized.onnx")
-    OrtRunner(path, optimized_path=optimized_path)
-    optimized = onnx.load_model(optimized_path)
-    operators = Counter(node.op_type for node in optimized.graph.node)
-    return {
-        "int8_matmuls": sum(operators[name] for name in INTEGER_MATMULS),
-        "float_weight_matmuls": len(weight_matmuls(optimized)),
-    }
-
-
 def _golden(
-    runner: OrtRunner, tokenizer: Tokenizer, texts: list[str], precision: Precision
-) -> dict[str, Any]:
-    """Texts with their tokens and the logits that every machine has to reproduce."""
-    texts = texts[:GOLDEN_TEXTS]
+    built: Sequence[Built],
+    targets: Sequence[Target],
+    exported: Path,
+    tokenizer: Tokenizer,
+    data: Path,
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Texts with their tokens and, for every target, the logits that every machine reproduces.
+
+    Also how far those of the first target are from the exported float model's.
+    """
+    texts = load_split(data, "validation").texts[:GOLDEN_TEXTS]
     encoded = [tokenizer.encode([text]) for text in texts]
-    logits = np.concatenate([runner.run(inputs) for inputs in encoded])
-    return {
+    by_path = {one.target.path: _logits(one.reference, encoded, optimize=False) for one in built}
+    answers = {
+        target.name: {
+            "logits": by_path[target.path].tolist(),
+            "tolerance": _tolerance(target) * float(np.abs(by_path[target.path]).max()),
+        }
+        for target in targets
+    }
+    golden = {
         "texts": texts,
         "input_ids": [inputs["input_ids"][0].tolist() for inputs in encoded],
-        "logits": logits.tolist(),
-        "tolerance": GOLDEN_TOLERANCE[precision] * float(np.abs(logits).max()),
+        "targets": answers,
     }
+    floats = _logits(exported / "model.onnx", encoded)
+    difference = np.abs(floats - by_path[targets[0].path]).max()
+    return golden, {"golden_max_abs_difference_to_float": float(difference)}
 
 
-def _difference_to_float(
-    exported: Path, tokenizer: Tokenizer, golden: dict[str, Any]
-) -> dict[str, float]:
-    """How far the golden logits are from those of the exported float model."""
-    runner = OrtRunner(exported / "model.onnx")
-    logits = np.concatenate([runner.run(tokenizer.encode([text])) for text in golden["texts"]])
-    difference = np.abs(logits - np.array(golden["logits"], dtype=np.float32)).max()
-    return {"golden_max_abs_difference_to_float": float(difference)}
+def _tolerance(target: Target) -> float:
+    return max(GOLDEN_TOLERANCE[target.precision], GOLDEN_TOLERANCE[target.float_precision])
 
 
-def _check_here(bundle: Path) -> None:
-    result = selftest(bundle)
+def _logits(
+    path: Path, encoded: Sequence[Mapping[str, NDArray[np.int64]]], optimize: bool = True
+) -> NDArray[np.float32]:
+    runner = OrtRunner(path, optimize=optimize)
+    return np.concatenate([runner.run(inputs) for inputs in encoded])
+
+
+def _check_here(bundle: Path, target: str) -> None:
+    result = selftest(bundle, target)
     if not result.passed:
         raise BundleError(
-            f"{bundle} differs on this machine by {result.max_abs_difference:.3g} from its golden "
-            f"logits, expected at most {result.tolerance:.3g}; set compile.isa by hand or report "
-            "this processor"
+            f"{bundle}, target {target}, differs on this machine by "
+            f"{result.max_abs_difference:.3g} from its golden logits, expected at most "
+            f"{result.tolerance:.3g}; set compile.isa by hand or report this processor"
         )
 
 

@@ -12,7 +12,8 @@ from pocketbert.compress.errors import BundleError
 
 from .bundle import TOKENIZER, Bundle, Target, read_bundle
 from .cpu import available_isas
-from .runners import Runner, open_runner
+from .runners import Runner, open_target, why_not
+from .runners.ort import OrtRunner
 from .tokenizer import Tokenizer
 
 
@@ -75,14 +76,9 @@ class Engine:
     ) -> "Engine":
         """Open a bundle that is already verified; arguments and errors are those of `open`."""
         manifest = bundle.manifest
-        chosen, reason = _choose(manifest.targets, target)
+        chosen, reason = choose_target(manifest.targets, target)
         threads = threads or chosen.threads
-        runner = open_runner(
-            chosen.runtime,
-            bundle.root / chosen.path,
-            threads=threads,
-            disabled_optimizers=chosen.disabled_optimizers,
-        )
+        runner = open_target(bundle.root, chosen, threads)
         description = (
             f"{chosen.name}: {chosen.runtime}, {chosen.precision} for {chosen.isa}, "
             f"{_count(threads, 'thread')}; {reason}"
@@ -95,7 +91,9 @@ class Engine:
         """Run a model folder in PyTorch (needs the `compress` extra)."""
         about = json.loads((folder / "pocketbert.json").read_text())
         tokenizer = Tokenizer(folder / TOKENIZER, about["max_length"])
-        runner = open_runner("eager", folder, threads=threads)
+        from .runners.eager import EagerRunner  # only here, because it imports torch
+
+        runner = EagerRunner(folder, threads=threads)
         description = f"PyTorch eager, float32, {_count(threads, 'thread')}"
         return cls(tokenizer, runner, about["labels"], description)
 
@@ -105,7 +103,7 @@ class Engine:
     ) -> "Engine":
         """Run a folder that holds `model.onnx` and `tokenizer.json`, as the export writes it."""
         tokenizer = Tokenizer(folder / TOKENIZER, max_length)
-        runner = open_runner("onnxruntime", folder / "model.onnx", threads=threads)
+        runner = OrtRunner(folder / "model.onnx", threads=threads)
         description = f"onnxruntime, exported graph, {_count(threads, 'thread')}"
         return cls(tokenizer, runner, labels, description)
 
@@ -146,22 +144,34 @@ class Engine:
         return Classification(self.labels[best], float(probabilities[best]), by_label)
 
 
-def _choose(targets: Sequence[Target], name: str | None) -> tuple[Target, str]:
-    """Pick the target asked for, or the first that this processor can run, and say why."""
-    available = available_isas()
+def choose_target(targets: Sequence[Target], name: str | None) -> tuple[Target, str]:
+    """Pick the target asked for, or the first that this machine can run, and say why."""
     named = [target for target in targets if name in (None, target.name)]
     if not named:
         names = ", ".join(target.name for target in targets)
         raise BundleError(f"the bundle has no target {name!r}, expected one of: {names}")
+    passed_over: list[str] = []
     for target in named:
-        if target.isa in available:
-            return target, "asked for" if name else "the first that this processor can run"
-    needed = ", ".join(sorted({target.isa for target in named}))
+        reason = why_not_here(target)
+        if reason is None:
+            why = "asked for" if name else "the first that this machine can run"
+            return target, "; ".join([why, *passed_over])
+        passed_over.append(f"{target.name} cannot run here: {reason}")
     raise BundleError(
-        f"the bundle was compiled for {needed}, this processor has "
-        f"{', '.join(available[:-1]) or 'none of them'}; "
-        "compile it for this machine (compile.isa in the recipe)"
+        f"{'; '.join(passed_over)}; install what is missing, or compile for this machine "
+        "(compile.isa and compile.target in the recipe)"
     )
+
+
+def why_not_here(target: Target) -> str | None:
+    """Say why this machine cannot run a target; None if it can."""
+    available = available_isas()
+    if target.isa not in available:
+        return (
+            f"it was compiled for {target.isa}, this processor has "
+            f"{', '.join(available[:-1]) or 'none of the known instruction sets'}"
+        )
+    return why_not(target.runtime)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

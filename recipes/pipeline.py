@@ -21,7 +21,7 @@ from .schema import Recipe
 
 EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=3)
 QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=2)
-COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=3)
+COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=4)
 TEACHER_OUTPUTS = Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs")
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),

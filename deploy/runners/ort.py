@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.errors import BundleError
 
+from ..bundle import Target
+
 # ONNX Runtime's fused SkipLayerNormalization is slower on a CPU than the two operators it replaces.
 DISABLED_OPTIMIZERS = ("SkipLayerNormFusion",)
 
@@ -64,3 +66,8 @@ class OrtRunner:
             None, {name: inputs[name] for name in self._inputs}
         )[0]
         return logits
+
+
+def open_target(root: Path, target: Target, threads: int) -> OrtRunner:
+    """Open a bundle's target."""
+    return OrtRunner(root / target.path, threads, target.disabled_optimizers)

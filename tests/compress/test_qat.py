@@ -33,11 +33,11 @@ from pocketbert.compress.lesson import Lesson, learn_from_teacher
 from pocketbert.compress.qat import measure_ranges, train_quantized
 from pocketbert.compress.surgery import bert_layers
 from pocketbert.compress.teacher_outputs import load_teacher_outputs
-from pocketbert.deploy.compile import lower
 from pocketbert.deploy.config import QuantizeConfig
 from pocketbert.deploy.export import export_onnx
 from pocketbert.deploy.quantize import quantize
 from pocketbert.deploy.runners.ort import OrtRunner
+from pocketbert.deploy.targets.onnxruntime import lower
 from pocketbert.deploy.tokenizer import Tokenizer
 
 LOGITS = ObjectivesConfig(logits=LogitsConfig(weight=1.0))

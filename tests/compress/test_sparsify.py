@@ -33,10 +33,10 @@ from pocketbert.compress.sparse_masks import (
     unstructured,
 )
 from pocketbert.compress.sparsify import sparsify
-from pocketbert.deploy.compile import lower
 from pocketbert.deploy.config import QuantizeConfig
 from pocketbert.deploy.export import export_onnx
 from pocketbert.deploy.quantize import quantize
+from pocketbert.deploy.targets.onnxruntime import lower
 from pocketbert.deploy.weight_zeros import describe_zeros, weight_zeros
 
 HALF = SparsifyConfig(pattern="unstructured", sparsity=0.5)

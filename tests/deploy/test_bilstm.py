@@ -5,12 +5,12 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from pocketbert.deploy.compile import lower
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.int8_edits import fuse_lstms, narrow_weights, quantize_lstms
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.selftest import selftest
+from pocketbert.deploy.targets.onnxruntime import lower
 from pocketbert.deploy.tokenizer import Tokenizer
 
 TEXTS = ["the film is superb", "", "a clumsy story and very dull actors", "lovely " * 40]

@@ -88,8 +88,8 @@ def test_model_outside_the_hashes(copy):
 
 
 def test_future_schema_is_named_before_its_unknown_fields(copy):
-    change_manifest(copy, lambda manifest: manifest.update(schema_version=2, quantum=True))
-    with pytest.raises(BundleError, match="schema version 2, this pocketbert reads up to 1"):
+    change_manifest(copy, lambda manifest: manifest.update(schema_version=3, quantum=True))
+    with pytest.raises(BundleError, match="schema version 3, this pocketbert reads up to 2"):
         read_bundle(copy)
 
 

@@ -67,7 +67,7 @@ def test_describes_what_runs_and_why(bert):
     said = Engine.open(bert.bundle, threads=2).describe()
     assert "int8" in said
     assert "2 threads" in said
-    assert "first that this processor can run" in said
+    assert "first that this machine can run" in said
     assert "asked for" in Engine.open(bert.bundle, target="onnxruntime").describe()
 
 

@@ -3,7 +3,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketbert.deploy.compile import lower
 from pocketbert.deploy.cpu import available_isas
 from pocketbert.deploy.int8_edits import (
     fuse_integer_matmuls,
@@ -12,6 +11,7 @@ from pocketbert.deploy.int8_edits import (
     shift_zero_points,
 )
 from pocketbert.deploy.runners.ort import OrtRunner
+from pocketbert.deploy.targets.onnxruntime import lower
 from pocketbert.deploy.tokenizer import Tokenizer
 
 

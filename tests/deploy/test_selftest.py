@@ -29,7 +29,8 @@ def test_passes_on_the_machine_that_compiled_it(name, request):
 
 def test_another_logit_is_detected(bert, tmp_path):
     def change(golden):
-        golden["logits"][5][1] += 2 * golden["tolerance"]
+        answers = golden["targets"]["onnxruntime"]
+        answers["logits"][5][1] += 2 * answers["tolerance"]
 
     result = selftest(replant(bert.bundle, tmp_path, change))
     assert not result.passed
@@ -38,7 +39,9 @@ def test_another_logit_is_detected(bert, tmp_path):
 
 def test_nan_is_detected(bert, tmp_path):
     bundle = replant(
-        bert.bundle, tmp_path, lambda golden: golden["logits"][0].__setitem__(0, float("nan"))
+        bert.bundle,
+        tmp_path,
+        lambda golden: golden["targets"]["onnxruntime"]["logits"][0].__setitem__(0, float("nan")),
     )
     assert not selftest(bundle).passed
 
@@ -52,3 +55,15 @@ def test_other_tokens_are_detected(bert, tmp_path):
 
 def test_a_copy_elsewhere_passes(bert, tmp_path):
     assert selftest(shutil.copytree(bert.bundle, tmp_path / "copy")).passed
+
+
+def test_a_bundle_of_format_1_still_runs(bert, tmp_path):
+    def change(golden):
+        golden.update(golden.pop("targets")["onnxruntime"])
+
+    bundle = replant(bert.bundle, tmp_path, change)
+    manifest = json.loads((bundle / "manifest.json").read_text()) | {"schema_version": 1}
+    for name in ("float_precision", "lengths"):
+        del manifest["targets"][0][name]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert selftest(bundle).passed

@@ -5,10 +5,10 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from pocketbert.compress.folder import load_model
-from pocketbert.deploy.compile import lower
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.selftest import selftest
+from pocketbert.deploy.targets.onnxruntime import lower
 from pocketbert.deploy.tokenizer import Tokenizer
 
 TEXTS = ["the film is superb", "a very dull story", "this plot is tender and sharp", ""]

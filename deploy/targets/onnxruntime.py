@@ -1,0 +1,105 @@
+"""ONNX Runtime on a CPU: INT8 in the number formats that its kernels run fast."""
+
+from collections import Counter
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto
+
+from pocketbert.compress.errors import BundleError
+
+from ..bundle import Target
+from ..cpu import Isa
+from ..graph import save_model, weight_matmuls
+from ..int8_edits import fuse_integer_matmuls, fuse_lstms, narrow_weights, shift_zero_points
+from ..runners.ort import DISABLED_OPTIMIZERS, OrtRunner
+from . import Built, Ingredients
+
+INTEGER_MATMULS = (
+    "MatMulIntegerToFloat",
+    "QLinearMatMul",
+    "MatMulInteger",
+    "DynamicQuantizeMatMul",
+    "QGemm",
+    "DynamicQuantizeLSTM",
+)
+
+
+def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
+    """Lower the model for one instruction set.
+
+    Raises:
+        BundleError: Another float format than FP32 is asked for, which ONNX Runtime has no CPU
+            kernels for, or it refuses the graph.
+    """
+    if ingredients.float_precision not in (None, "float32"):
+        raise BundleError(
+            f"compile.float_precision is {ingredients.float_precision}, expected float32 (or none) "
+            "for onnxruntime, which computes nothing else on a CPU"
+        )
+    is_int8 = ingredients.quantized is not None
+    model, reference = scratch / "model.onnx", scratch / "reference.onnx"
+    edits = _write(model, reference, ingredients)
+    path = f"{name}/model.onnx"
+    int8_matmuls, float_weight_matmuls = _count_matmuls(model)
+    target = Target(
+        name=name,
+        runtime="onnxruntime",
+        path=path,
+        isa=ingredients.isa if is_int8 else "any",
+        precision="int8" if is_int8 else "float32",
+        threads=ingredients.threads,
+        disabled_optimizers=DISABLED_OPTIMIZERS,
+        bytes=model.stat().st_size,
+        int8_matmuls=int8_matmuls,
+        float_weight_matmuls=float_weight_matmuls,
+    )
+    return Built(target=target, files={path: model}, reference=reference, edits=edits)
+
+
+def lower(model: ModelProto, float_model: ModelProto, isa: Isa) -> dict[str, int]:
+    """Bring canonical INT8 into the number formats of an instruction set, in place.
+
+    Args:
+        model: Canonical INT8 model.
+        float_model: The exported model it was made from.
+        isa: ARM64 keeps INT8 activations; x86-64 gets UINT8 ones, and without VNNI 7-bit weights.
+
+    Returns:
+        How often each edit matched.
+    """
+    edits = {}
+    if isa == "x86_64":
+        edits["narrow_weights"] = narrow_weights(model, float_model)
+    if isa in ("x86_64", "x86_64_vnni"):
+        edits["shift_zero_points"] = shift_zero_points(model)
+    return edits
+
+
+def _write(path: Path, reference_path: Path, ingredients: Ingredients) -> dict[str, int]:
+    """Write the model that ships, and the same numbers as plain Q/DQ operators.
+
+    Returns:
+        How often each edit matched.
+    """
+    float_model = onnx.load_model(ingredients.exported / "model.onnx")
+    if ingredients.quantized is None:
+        save_model(float_model, reference_path)
+        save_model(float_model, path)
+        return {}
+    model = onnx.load_model(ingredients.quantized / "model.onnx")
+    edits = lower(model, float_model, ingredients.isa)
+    save_model(model, reference_path)
+    edits["fuse_integer_matmuls"] = fuse_integer_matmuls(model)
+    edits["fuse_lstms"] = fuse_lstms(model)
+    save_model(model, path)
+    return edits
+
+
+def _count_matmuls(path: Path) -> tuple[int, int]:
+    """Count products with weights, INT8 and float, in the graph that ONNX Runtime executes."""
+    optimized_path = path.with_name("optimized.onnx")
+    OrtRunner(path, optimized_path=optimized_path)
+    optimized = onnx.load_model(optimized_path)
+    operators = Counter(node.op_type for node in optimized.graph.node)
+    return sum(operators[name] for name in INTEGER_MATMULS), len(weight_matmuls(optimized))
