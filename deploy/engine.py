@@ -13,7 +13,6 @@ from pocketbert.compress.errors import BundleError
 from .bundle import TOKENIZER, Bundle, Target, read_bundle
 from .cpu import available_isas
 from .runners import Runner, open_target, why_not
-from .runners.ort import OrtRunner
 from .tokenizer import Tokenizer
 
 
@@ -103,6 +102,8 @@ class Engine:
     ) -> "Engine":
         """Run a folder that holds `model.onnx` and `tokenizer.json`, as the export writes it."""
         tokenizer = Tokenizer(folder / TOKENIZER, max_length)
+        from .runners.ort import OrtRunner  # only here, because it imports onnxruntime
+
         runner = OrtRunner(folder / "model.onnx", threads=threads)
         description = f"onnxruntime, exported graph, {_count(threads, 'thread')}"
         return cls(tokenizer, runner, labels, description)

@@ -5,6 +5,7 @@ TOP = (
     "name, about, seed, task, data, teacher, further_teachers, transfer, general, distill, prune, "
     "sparsify, qat, trim, quantize, compile, evaluate"
 )
+COMPILE = "target, also, isa, float_precision, threads, choose"
 
 # (what is replaced, by what, the whole message)
 PLANTED = {
@@ -28,7 +29,7 @@ PLANTED = {
     "key that nothing resembles": (
         "  isa: auto",
         "  zzz: 1",
-        "small.yaml:39: compile.zzz: unknown key, expected one of target, isa, threads",
+        f"small.yaml:39: compile.zzz: unknown key, expected one of {COMPILE}",
     ),
     "factors wider than the table": (
         "    layers: 3",
@@ -111,7 +112,7 @@ PLANTED = {
     "missing section": (
         "compile:\n  isa: auto\n",
         "",
-        "small.yaml:1: compile is missing, expected a section with the keys target, isa, threads",
+        f"small.yaml:1: compile is missing, expected a section with the keys {COMPILE}",
     ),
     "value for a section": (
         "quantize:\n  calibration_examples: 64",
