@@ -1,11 +1,12 @@
 """What is measured: a model at one stage of its way to the device, opened as an engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pocketbert.compress.config import ADDED_LATER
 from pocketbert.deploy.bundle import read_bundle
-from pocketbert.deploy.engine import Engine
+from pocketbert.deploy.engine import Engine, choose_target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Artifact:
             `tokenizer.json`, `bundle` what ships.
         folder: Where it is.
         model_folder: Model folder that it was made from, whose parameters are counted, if known.
+        target: Of a bundle, the target that is measured; None is the best that runs here.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Artifact:
     kind: Literal["model", "onnx", "bundle"]
     folder: str
     model_folder: str | None = None
+    target: str | None = field(default=None, metadata=ADDED_LATER)
 
 
 def open_artifact(
@@ -44,14 +47,14 @@ def open_artifact(
         return Engine.from_model_folder(folder, threads=threads)
     if artifact.kind == "onnx":
         return Engine.from_onnx(folder, labels=labels, max_length=max_length, threads=threads)
-    return Engine.open(folder, threads=threads)
+    return Engine.open(folder, artifact.target, threads)
 
 
 def weights_file(artifact: Artifact) -> Path:
-    """The file that holds an artifact's weights; of a bundle that of its best target."""
+    """The file that holds an artifact's weights; of a bundle that of the target measured."""
     folder = Path(artifact.folder)
     if artifact.kind == "model":
         return folder / "model.safetensors"
     if artifact.kind == "onnx":
         return folder / "model.onnx"
-    return folder / read_bundle(folder).manifest.targets[0].path
+    return folder / choose_target(read_bundle(folder).manifest.targets, artifact.target)[0].path

@@ -106,6 +106,7 @@ def _render(
         recipe_text=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
         headline=wording.headline(results),
         zeros=wording.what_zeros_buy(stages),
+        tried=[row for stage in stages for row in stage["summary"].get("tried", ())],
         figure=plot.accuracy_against_latency(results) if "html" in template else "",
         lengths=plot.length_histogram(results.lengths) if "html" in template else "",
     )

@@ -12,7 +12,7 @@ from pocketbert.compress.config import (
     outputs_wanted,
 )
 from pocketbert.compress.fetch import source_fingerprint
-from pocketbert.deploy.config import CompileConfig
+from pocketbert.deploy.config import ChooseConfig, CompileConfig
 from pocketbert.deploy.cpu import available_isas
 from pocketbert.eval.artifacts import Artifact
 
@@ -51,6 +51,7 @@ STAGES = {
     "export-trimmed": EXPORT,
     "quantize": QUANTIZE,
     "compile": COMPILE,
+    "choose": Stage("pocketbert.eval.choose_targets:choose_targets"),
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
     "report": Stage("pocketbert.eval.report:write_report"),
 }
@@ -292,7 +293,18 @@ def _latency_table(made: "_Plan", recipe: Recipe, data: Path, student: Path) -> 
 def _deploy(made: "_Plan", recipe: Recipe, data: Path, model: Path, exported: Path) -> None:
     """Add what makes an engine of the exported model."""
     compiled = _engine(made, recipe, data, exported)
-    title = "Engine, INT8" if recipe.quantize else "Engine, FP32"
+    if recipe.compile.target == "auto":
+        compiled = made.stage(
+            "choose",
+            config=recipe.compile.choose or ChooseConfig(),
+            threads=recipe.compile.threads,
+            data=data,
+            exported=exported,
+            compiled=compiled,
+        )
+        title = "Engine, chosen"
+    else:
+        title = "Engine, INT8" if recipe.quantize else "Engine, FP32"
     made.measure("engine", title, "bundle", compiled / "bundle", model)
 
 

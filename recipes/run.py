@@ -118,7 +118,8 @@ def _publish(work: Path, name: str, stages: Sequence[StageResult]) -> bool:
         for killed in results.glob(".new-*"):
             rmtree(killed)
         with tempfile.TemporaryDirectory(dir=results, prefix=".new-") as scratch:
-            copytree(folders["compile"] / "bundle", Path(scratch) / "bundle")
+            shipped = folders.get("choose", folders["compile"])
+            copytree(shipped / "bundle", Path(scratch) / "bundle")
             for report, source in files.items():
                 copyfile(source, Path(scratch) / report)
             if (results / "bundle").exists():

@@ -165,3 +165,20 @@ def test_learned_scores_go_the_whole_way(finished, method):
     assert "Distil " not in done.stderr  # the student is that of the recipe without scores
     summary = json.loads((work / name / "report.json").read_text())["summary"]
     assert summary["engine_accuracy"] > 0.8
+
+
+def test_auto_ships_the_target_that_was_chosen(finished):
+    recipe, work, _ = finished
+    ended = pocketbert(
+        "run", str(recipe), "--work", str(work), "--set", "name=chosen",
+        "--set", "compile.target=auto", "--set", "compile.choose={rounds: 2, texts: 5}",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads((work / "chosen" / "report.json").read_text())
+    chosen = next(stage for stage in report["stages"] if stage["name"] == "choose")["summary"]
+    manifest = json.loads((work / "chosen" / "bundle" / "manifest.json").read_text())
+    assert [target["name"] for target in manifest["targets"]] == chosen["targets"]
+    assert "Targets that were tried" in (work / "chosen" / "report.html").read_text()
+    answer = pocketbert("selftest", str(work / "chosen" / "bundle"))
+    assert answer.returncode == 0
+    assert chosen["target"] in answer.stdout

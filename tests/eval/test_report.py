@@ -19,6 +19,36 @@ STAGES = [
         "cached": False,
         "summary": {"macs": 5, "widths": [{"heads": 4, "neurons": 64}, {"heads": 1, "neurons": 0}]},
     },
+    {
+        "name": "choose",
+        "seconds": 9.0,
+        "cached": False,
+        "summary": {
+            "target": "fast",
+            "tried": [
+                {
+                    "name": "fast",
+                    "p50_ms": 0.5,
+                    "agreement": 0.995,
+                    "accuracy": 0.81,
+                    "bytes": 2_000_000,
+                    "int8_matmuls": 13,
+                    "float_weight_matmuls": 1,
+                    "verdict": "published",
+                },
+                {
+                    "name": "wrong",
+                    "p50_ms": 0.25,
+                    "agreement": 0.5,
+                    "accuracy": 0.5,
+                    "bytes": 2_000_000,
+                    "int8_matmuls": 14,
+                    "float_weight_matmuls": 0,
+                    "verdict": "agrees with the float model on less than 0.98",
+                },
+            ],
+        },
+    },
     {"name": "evaluate", "seconds": 8.25, "cached": False, "summary": {"retention": 0.5}},
 ]
 
@@ -64,7 +94,7 @@ def page(report):
 def test_summary_has_the_promised_keys(report):
     found = json.loads((report / "report.json").read_text())
     assert set(found["summary"]) == set(SUMMARY_COLUMNS) - {"recipe"}
-    assert found["summary"]["wall_s"] == 61.5 + 3.0 + 8.25
+    assert found["summary"]["wall_s"] == 61.5 + 3.0 + 9.0 + 8.25
     low, high = found["summary"]["retention_interval"]
     assert low <= found["summary"]["retention"] <= high
 
@@ -141,3 +171,20 @@ def test_several_reports_make_one_table(report):
     rows = summary_table([found, found])
     assert [row["recipe"] for row in rows] == ["tiny", "tiny"]
     assert tuple(rows[0]) == SUMMARY_COLUMNS
+
+
+def test_targets_that_were_tried_are_there_with_their_verdicts(report, page):
+    shown = " ".join(" ".join(page.text).split())
+    for said in ("Targets that were tried", "99.5%", "agrees with the float model on less than"):
+        assert said in shown
+    lines = [line for line in (report / "report.md").read_text().splitlines() if "wrong" in line]
+    assert lines == [
+        "| wrong | 0.25 ms | 50.0% | 50.0% | 14 | 0 | 2.00 MB | "
+        "agrees with the float model on less than 0.98 |"
+    ]
+
+
+def test_without_a_choice_there_is_no_table_of_targets(evaluation, tmp_path):
+    write_report(out=tmp_path, evaluation=evaluation, recipe=RECIPE, stages=STAGES[:2])
+    assert "Targets that were tried" not in (tmp_path / "report.html").read_text()
+    assert "Targets that were tried" not in (tmp_path / "report.md").read_text()

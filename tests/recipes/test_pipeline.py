@@ -44,10 +44,20 @@ PLAIN_TEXT = (
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     sparsify = "sparsify={pattern: '2:4'}"
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
-    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER, *PLAIN_TEXT)
+    auto = "compile.target=auto"
+    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", auto, FURTHER, *PLAIN_TEXT)
     names = [name.removesuffix("-1") for name in full]
     int8 = ["quantize-untrained", "compile-untrained", "check-int8", "qat", "export-qat"]
     assert sorted([*names, *int8], key=list(STAGES).index) == list(STAGES)
+
+
+def test_auto_chooses_among_what_was_compiled_and_ships_that(planned):
+    steps = planned("compile.target=auto", "compile.choose={min_gain: 1.5}")
+    assert steps["choose"].params["compiled"] == steps["compile"].folder
+    assert steps["choose"].params["config"].min_gain == 1.5
+    engine = steps["evaluate"].params["artifacts"][-1]
+    assert (engine.name, engine.folder) == ("engine", str(steps["choose"].folder / "bundle"))
+    assert "choose" not in planned()
 
 
 def test_without_transfer_the_training_split_is_learned_from(planned):
