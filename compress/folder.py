@@ -1,12 +1,12 @@
 """The model folder: what torch-side stages hand to each other.
 
 `config.json`, `model.safetensors`, the tokenizer's files, and `pocketbert.json` with the labels,
-the widths of pruned layers and of a pruned residual stream, and the rank of a factorised word
-table, which transformers' own configuration cannot say.
+the widths of pruned layers and of a pruned residual stream, the rank of a factorised word table and
+a bias on distances, which transformers' own configuration cannot say.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from transformers.utils import logging as hf_logging
 
 from .bilstm import BilstmClassifier, BilstmModelConfig
 from .errors import ModelError
+from .relative_bias import relative_buckets, use_relative_bias
 from .surgery import keep_hidden, shrink_to
 from .word_factors import use_factors
 
@@ -44,6 +45,8 @@ class ModelDescription:
         embedding_rank: Rank of the word table's two factors; None for an ordinary table.
         hidden_size: Width that pruning left of the residual stream; None if it is that of
             `config.json`, which keeps the unpruned one: head sizes follow from it.
+        relative_buckets: Buckets of distances that attention has a bias on; None for BERT's own.
+            `save_model` finds it out itself.
     """
 
     labels: tuple[str, ...]
@@ -51,6 +54,7 @@ class ModelDescription:
     widths: list[dict[str, int]] = field(default_factory=list)
     embedding_rank: int | None = None
     hidden_size: int | None = None
+    relative_buckets: int | None = None
 
 
 def save_model(
@@ -62,6 +66,7 @@ def save_model(
     """Write a model folder."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    description = replace(description, relative_buckets=relative_buckets(model))
     said = {name: value for name, value in asdict(description).items() if value is not None}
     (folder / "pocketbert.json").write_text(json.dumps(said, indent=2))
 
@@ -75,6 +80,7 @@ def load_description(folder: Path) -> ModelDescription:
         found["widths"],
         found.get("embedding_rank"),
         found.get("hidden_size"),
+        found.get("relative_buckets"),
     )
 
 
@@ -91,6 +97,8 @@ def load_model(folder: Path) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(folder)
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     description = load_description(folder)
+    if description.relative_buckets is not None:
+        use_relative_bias(model, description.relative_buckets)
     if description.hidden_size is not None:
         keep_hidden(model, torch.arange(description.hidden_size))
     if description.widths:

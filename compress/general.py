@@ -13,9 +13,11 @@ from transformers import set_seed
 from .batches import tokenize
 from .config import GeneralConfig, Source
 from .data import load_description, load_split
+from .errors import ModelError
 from .fetch import fetch_model
 from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
 from .learner import StudentWithObjectives
+from .relative_bias import relative_buckets
 from .student import build_student
 from .summary import summarize
 from .surgery import bert_layers
@@ -88,6 +90,11 @@ def distill_general(
     description = load_description(texts)
     set_seed(seed)
     student, tokenizer_folder = build_student(config.student, teacher / "model", description.labels)
+    if relative_buckets(student) is not None:
+        raise ModelError(
+            "general.student starts from an MPNet, expected a BERT checkpoint, because an ordinary "
+            "checkpoint cannot hold its bias on distances; start from it in distill.student"
+        )
     tokenizer = load_tokenizer(tokenizer_folder)
     outputs = load_teacher_outputs(teacher_outputs)
     model = StudentWithObjectives(student, config.objectives, outputs, labelled=False)

@@ -16,6 +16,7 @@ from .folder import load_model, load_tokenizer, save_model
 from .layer_drop import drop_layers
 from .learned_scores import learn_scores
 from .lesson import Lesson, learn_from_teacher
+from .relative_bias import as_bert
 from .shrink import shrink
 from .summary import summarize
 from .surgery import hidden_width, widths_of
@@ -56,7 +57,7 @@ def prune(
         ModelError: The student is not BERT-shaped, has fewer units than a block, or cannot be made
             as fast as asked.
     """
-    model = load_model(student / "model")
+    model = as_bert(load_model(student / "model"))
     tokenizer = load_tokenizer(student / "model")
     batches = _sample(data, tokenizer, config.importance_examples, seed)
     table_file = latency_table / "latency_table.json" if latency_table else config.latency_table

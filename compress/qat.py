@@ -15,6 +15,7 @@ from .data import load_split
 from .fake_quantization import FollowRanges, add_rounding, remove_rounding, set_stage
 from .folder import load_description, load_model, load_tokenizer, save_model
 from .lesson import Lesson, learn_from_teacher
+from .relative_bias import as_bert
 from .summary import summarize
 from .teacher_outputs import load_teacher_outputs
 from .training import forget_checkpoints, untrained
@@ -56,7 +57,7 @@ def train_quantized(
     Raises:
         ModelError: The objectives do not fit this student and teacher.
     """
-    model = load_model(student / "model")
+    model = as_bert(load_model(student / "model"))
     tokenizer = load_tokenizer(student / "model")
     description = load_description(student / "model")
     checked = json.loads((int8_check / "int8_check.json").read_text()) if int8_check else {}

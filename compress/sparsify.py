@@ -7,6 +7,7 @@ from .config import SparsifyConfig
 from .errors import ModelError
 from .folder import load_description, load_model, load_tokenizer, save_model
 from .lesson import Lesson, learn_from_teacher
+from .relative_bias import as_bert
 from .sparse_masks import (
     ChooseMasks,
     add_masks,
@@ -49,7 +50,7 @@ def sparsify(
     Raises:
         ModelError: The model is not BERT-shaped, or its matrices cannot have the pattern.
     """
-    model = load_model(student / "model")
+    model = as_bert(load_model(student / "model"))
     tokenizer = load_tokenizer(student / "model")
     _check_fours(model, config)
     linears = add_masks(model)

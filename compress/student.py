@@ -13,6 +13,7 @@ from .errors import ModelError
 from .fetch import fetch_model
 from .folder import load_checkpoint, load_model
 from .layer_map import uniform_layers
+from .relative_bias import as_bert
 from .surgery import BertClassifier, bert_layers, keep_heads, keep_hidden, keep_layers, keep_neurons
 
 
@@ -44,6 +45,7 @@ def build_student(
 
 
 def _shrunk_bert(config: StudentConfig, model: BertClassifier) -> BertClassifier:
+    model = as_bert(model)
     bert_layers(model)  # refuses what is not BERT-shaped before anything is changed
     assert config.layers is not None
     keep_layers(model, _chosen_layers(config.layers, model.config.num_hidden_layers))

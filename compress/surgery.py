@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .relative_bias import keep_bias_of
 from .word_factors import FactorisedEmbedding
 
 # torch types every attribute of a module as Tensor | Module, which says less than nothing here.
@@ -48,6 +49,7 @@ def keep_heads(layer: BertLayer, heads: Tensor) -> None:
     for name in ("query", "key", "value"):
         setattr(attention, name, keep_outputs(getattr(attention, name), columns))
     layer.attention.output.dense = keep_inputs(layer.attention.output.dense, columns)
+    keep_bias_of(attention, heads)
     attention.num_attention_heads = len(heads)
     attention.all_head_size = len(columns)
 

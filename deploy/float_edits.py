@@ -48,20 +48,15 @@ def broadcast_mask(model: ModelProto) -> int:
 
     transformers expands it to (batch, 1, seq, seq) with some thirty small operators. Only a
     `Where` that chooses between 0 and the repaired constant, and that is added to nothing but
-    attention scores, is replaced; that it says the same is shown by the export's parity check.
+    attention scores (or a bias on its way to them), is replaced; that it says the same is shown by
+    the export's parity check.
     """
     values = constants(model)
     reading = readers(model)
     count = 0
     for node in [node for node in model.graph.node if node.op_type == "Where"]:
         branches = [values.get(name) for name in node.input[1:]]
-        sums = reading[node.output[0]]
-        feeds_softmax = all(
-            add.op_type == "Add"
-            and [reader.op_type for reader in reading[add.output[0]]] == ["Softmax"]
-            for add in sums
-        )
-        if _is_mask_choice(branches) and sums and feeds_softmax:
+        if _is_mask_choice(branches) and _is_added_to_scores(node, reading):
             replace_nodes(model, [node], _mask_nodes(model, node.output[0]))
             count += 1
     drop_unused(model)
@@ -137,6 +132,19 @@ def _is_mask_choice(branches: list[NDArray[np.generic] | None]) -> bool:
     if sizes != [1, 1]:
         return False
     return sorted(float(b.reshape(-1)[0]) for b in branches if b is not None) == [MASK_VALUE, 0.0]
+
+
+def _is_added_to_scores(node: NodeProto, reading: dict[str, list[NodeProto]]) -> bool:
+    """Say whether all that reads a node's output is an Add on its way to a Softmax."""
+    sums = reading[node.output[0]]
+    return bool(sums) and all(
+        add.op_type == "Add"
+        and (
+            [reader.op_type for reader in reading[add.output[0]]] == ["Softmax"]
+            or _is_added_to_scores(add, reading)
+        )
+        for add in sums
+    )
 
 
 def _mask_nodes(model: ModelProto, out: str) -> list[NodeProto]:

@@ -19,6 +19,7 @@ from pocketbert.compress.fetch import cache_folder, source_fingerprint
 
 from .schema import Recipe
 
+DISTANCE_BUCKETS = 32  # MPNet's, whose configuration says so but whose encoder takes no other
 # The numbers' names in the config.json of other model types.
 ALIASES = {
     "hidden_size": ("hidden_size", "dim"),
@@ -121,7 +122,7 @@ def shape_from_config(config: Mapping[str, Any], labels: int) -> Shape:
         neurons=numbers["layers"] * numbers["intermediate_size"],
         vocabulary=numbers["vocabulary"],
         other_embeddings=numbers["positions"] + int(config.get("type_vocab_size", segments)),
-        bias_table=32 * numbers["heads"] if is_mpnet else 0,
+        bias_table=DISTANCE_BUCKETS * numbers["heads"] if is_mpnet else 0,
         labels=labels,
     )
 
@@ -131,11 +132,14 @@ def student_shape(start: Shape, student: StudentConfig) -> Shape:
     layers = student.depth
     hidden_size = student.hidden_size or start.hidden_size
     intermediate_size = student.intermediate_size or start.neurons // start.layers
+    heads = layers * (hidden_size // start.head_size)
     return replace(
         start,
         layers=layers,
         hidden_size=hidden_size,
-        heads=layers * (hidden_size // start.head_size),
+        heads=heads,
+        # MPNet's layers share a table; each of a student's has its own (compress.relative_bias).
+        bias_table=DISTANCE_BUCKETS * heads if start.bias_table else 0,
         neurons=layers * intermediate_size,
         embedding_rank=student.embedding_rank,
     )
@@ -153,7 +157,14 @@ def pruned_shape(shape: Shape, prune: PruneConfig) -> Shape:
     if prune.hidden > 0:
         blocks = round((1 - prune.hidden) * hidden_size / prune.hidden_multiple)
         hidden_size = prune.hidden_multiple * max(1, blocks)
-    return replace(shape, layers=layers, hidden_size=hidden_size, heads=heads, neurons=neurons)
+    return replace(
+        shape,
+        layers=layers,
+        hidden_size=hidden_size,
+        heads=heads,
+        neurons=neurons,
+        bias_table=DISTANCE_BUCKETS * heads if shape.bias_table else 0,
+    )
 
 
 def size_of(shape: Shape, length: int) -> Size:

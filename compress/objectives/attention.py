@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from ..config import AttentionConfig
 from ..errors import ModelError
 from ..layer_map import layer_pairs
+from ..relative_bias import relative_buckets
 from ..states import ModelOutput, attention_heads
 from ..teacher_outputs import TeacherOutputs
 from .objective import Objective
@@ -29,6 +30,11 @@ class AttentionMaps(Objective):
         self, config: AttentionConfig, student: PreTrainedModel, outputs: TeacherOutputs
     ) -> None:
         super().__init__(config, student, outputs)
+        if relative_buckets(student) is not None:
+            raise ModelError(
+                "the student's attention has a bias on distances of its own, expected none for the "
+                "objective attention, which compares queries and keys; use relations"
+            )
         pairs = layer_pairs(config.layers, student.config.num_hidden_layers, outputs.layers)
         for layer, _ in pairs:
             found = attention_heads(student, layer)

@@ -17,6 +17,8 @@ from transformers import (
 
 from pocketbert.compress.bilstm import BilstmClassifier, BilstmModelConfig
 from pocketbert.compress.data import load_description
+from pocketbert.compress.relative_bias import as_bert
+from pocketbert.compress.surgery import bert_layers, keep_heads, keep_neurons, widths_of
 from pocketbert.compress.word_factors import factorise_words
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
@@ -52,6 +54,20 @@ def mpnet(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary:
 
 
 @pytest.fixture(scope="session")
+def biased(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+    """An MPNet as a BERT, whose first layer lost a head and whose last lost neurons."""
+    torch.manual_seed(0)
+    model = as_bert(MPNetForSequenceClassification(MPNetConfig(**SHAPE)))
+    keep_heads(bert_layers(model)[0], torch.tensor([0, 1, 3]))
+    keep_neurons(bert_layers(model)[1], torch.arange(64))
+    words = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary[5:]]
+    specials = ("<s>", "</s>", "<pad>", "<unk>")
+    about = {"relative_buckets": 32, "widths": widths_of(model)}
+    root = tmp_path_factory.mktemp("biased")
+    return _stages(root, tiny_data, model, words, specials, about)
+
+
+@pytest.fixture(scope="session")
 def bilstm(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
     torch.manual_seed(0)
     config = BilstmModelConfig(vocab_size=300, embedding_size=24, hidden_size=32, num_labels=2)
@@ -73,7 +89,7 @@ def factorised(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabu
 
 
 def _stages(
-    root: Path, data: Path, model, words: list[str], specials, about: dict[str, int] | None = None
+    root: Path, data: Path, model, words: list[str], specials, about: dict[str, Any] | None = None
 ) -> SimpleNamespace:
     """Every stage's folder, as the pipeline would leave them."""
     stages = SimpleNamespace(root=root, data=data)
@@ -102,7 +118,7 @@ def _stages(
 
 
 def write_model_folder(
-    folder: Path, data: Path, model, words: list[str], specials, more: dict[str, int]
+    folder: Path, data: Path, model, words: list[str], specials, more: dict[str, Any]
 ) -> None:
     with torch.no_grad():  # equal initial biases and norms would hide a mix-up
         for parameter in model.parameters():
