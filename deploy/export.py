@@ -37,7 +37,7 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
     """Export a model and prove that the graph computes what PyTorch computes.
 
     Args:
-        out: Gets `model.onnx` and `tokenizer.json`.
+        out: Gets `model.onnx`, `tokenizer.json`, and the `config.json` that optimum asks for.
         data: Folder of the data stage; the proof uses validation texts.
         model: Folder of the stage that made the model.
 
@@ -72,7 +72,8 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
     }
     save_model(graph, out / "model.onnx")
     middle = _of_median_length(texts, tokenizer)
-    shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
+    for name in ("tokenizer.json", "config.json"):
+        shutil.copyfile(folder / name, out / name)
     return {
         "parity_max_abs": _parity(torch_model, out / "model.onnx", tokenizer, texts),
         "edits": edits,

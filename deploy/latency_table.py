@@ -53,7 +53,7 @@ def measure_latency_table(
         json.loads((student / "model" / name).read_text(encoding="utf-8"))
         for name in ("config.json", "pocketbert.json")
     )
-    if shape["model_type"] != "bert":
+    if shape["model_type"] not in ("bert", "mpnet"):  # an MPNet is pruned as a BERT
         raise ModelError(
             f"the model to be pruned is of type {shape['model_type']!r}, expected 'bert'; distil "
             "into a BERT student first (distill.student.init names a BERT checkpoint)"

@@ -19,7 +19,7 @@ from pocketbert.eval.artifacts import Artifact
 from .cache import Stage, StageCache, Step
 from .schema import Recipe
 
-EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=3)
+EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=4)
 QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=2)
 COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=4)
 TEACHER_OUTPUTS = Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs")

@@ -54,7 +54,8 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
         int8_matmuls=int8_matmuls,
         float_weight_matmuls=float_weight_matmuls,
     )
-    return Built(target=target, files={path: model}, reference=reference, edits=edits)
+    files = {path: model, f"{name}/config.json": ingredients.exported / "config.json"}
+    return Built(target=target, files=files, reference=reference, edits=edits)
 
 
 def lower(model: ModelProto, float_model: ModelProto, isa: Isa) -> dict[str, int]:

@@ -4,7 +4,9 @@ import pytest
 import torch
 from transformers import MPNetConfig, MPNetForSequenceClassification
 
+from pocketbert.compress.config import PruneConfig
 from pocketbert.compress.folder import ModelDescription, load_model, load_tokenizer, save_model
+from pocketbert.compress.prune import prune
 from pocketbert.compress.relative_bias import BiasedSelfAttention, as_bert, relative_buckets
 from pocketbert.compress.surgery import (
     bert_layers,
@@ -13,6 +15,7 @@ from pocketbert.compress.surgery import (
     keep_neurons,
     widths_of,
 )
+from pocketbert.deploy.export import export_onnx
 
 BATCH = {
     "input_ids": torch.tensor([[0, 5, 9, 17, 30, 2], [0, 8, 7, 2, 1, 1]]),
@@ -98,3 +101,25 @@ def test_other_models_stay_as_they_are(tiny_checkpoint):
     model = load_checkpoint(tiny_checkpoint, ("a", "b"))
     assert as_bert(model) is model
     assert relative_buckets(model) is None
+
+
+def test_an_mpnet_teacher_is_pruned_as_it_is(mpnet, tiny_checkpoint, tiny_data, tmp_path):
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    mpnet.resize_token_embeddings(len(tokenizer))
+    mpnet.config.pad_token_id = 1
+    save_model(mpnet, tokenizer, ModelDescription(("bad", "good", "odd"), 32), tmp_path / "model")
+    config = PruneConfig(
+        heads=0.5, neurons=0.5, neuron_multiple=16, steps=2, reconstruction="least_squares",
+        importance_examples=32,
+    )  # fmt: skip
+    for name in ("pruned", "onnx"):
+        (tmp_path / name).mkdir()
+    summary = prune(
+        config=config, seed=0, data=tiny_data, examples=tiny_data, student=tmp_path,
+        teacher_outputs=None, out=tmp_path / "pruned",
+    )  # fmt: skip
+    assert sum(layer["heads"] for layer in summary["widths"]) == 6
+    model = load_model(tmp_path / "pruned/model")
+    biased = [module for module in model.modules() if isinstance(module, BiasedSelfAttention)]
+    assert sum(module.relative_attention_bias.embedding_dim for module in biased) == 6
+    export_onnx(out=tmp_path / "onnx", data=tiny_data, model=tmp_path / "pruned")  # proves parity
