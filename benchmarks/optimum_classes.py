@@ -1,0 +1,68 @@
+"""A bundle's ONNX folder in optimum's own class, its tokenizer in transformers: the same logits?
+
+    python -m venv peer
+    peer/bin/pip install torch==2.13.0 optimum-onnx==0.1.0 transformers==4.57.6 onnxruntime==1.31.1
+    python benchmarks/optimum_classes.py runs/quickstart/bundle --python peer/bin/python
+
+optimum-onnx does not go together with transformers 5, so that it lives in an environment of its own.
+"""
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from report import environment, write_results
+
+READER = """
+import json, sys
+import optimum.onnxruntime, transformers
+from pathlib import Path
+bundle = Path(sys.argv[1])
+target = json.loads((bundle / "manifest.json").read_text())["targets"][0]
+assert target["runtime"] == "onnxruntime", target
+folder = (bundle / target["path"]).parent
+model = optimum.onnxruntime.ORTModelForSequenceClassification.from_pretrained(folder)
+tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(bundle / "tokenizer.json"))
+golden = json.loads((bundle / "golden.json").read_text())
+logits = [model(**tokenizer(t, return_tensors="pt")).logits[0].tolist() for t in golden["texts"]]
+print(json.dumps({"logits": logits, "transformers": transformers.__version__}))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--python", type=Path, required=True, help="of optimum's environment")
+    options = parser.parse_args()
+    said = subprocess.run(
+        [options.python.absolute(), "-c", READER, options.bundle],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads(said.stdout.splitlines()[-1])
+    golden = json.loads((options.bundle / "golden.json").read_text())
+    target = json.loads((options.bundle / "manifest.json").read_text())["targets"][0]["name"]
+    answers = golden["targets"][target]
+    difference = float(np.abs(np.array(found["logits"]) - np.array(answers["logits"])).max())
+    write_results(
+        "optimum_classes",
+        environment=environment(),
+        transformers=found["transformers"],
+        opened=target,
+        texts=len(golden["texts"]),
+        bars=[
+            {
+                "name": "largest difference of a logit to the bundle's golden answers",
+                "value": difference,
+                "target": answers["tolerance"],
+                "holds": difference <= answers["tolerance"],
+            }
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
