@@ -96,7 +96,9 @@ def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
     over_tokens = _outputs_wanted(recipe).over_tokens or (
         recipe.general is not None and general_outputs_wanted(recipe.general).over_tokens
     )
-    shared = student != recipe.teacher.model and over_tokens
+    other = student != recipe.teacher.model
+    shared = other and over_tokens
+    read = other and recipe.general is not None and recipe.general.objectives.masked_tokens
     augment = recipe.transfer.augment if recipe.transfer else None
     masked = augment.masked if augment else None
     further = [config.model for config in recipe.further_teachers] if masked else []
@@ -104,7 +106,9 @@ def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
     hidden: dict[str, Any] = (
         {"mask_token": masked.token, "further_teachers": further} if masked else {}
     )
-    if shared or recipe.trim or masked:
+    if read:
+        hidden["same_vocabulary"] = True
+    if shared or recipe.trim or hidden:
         made.stage(
             "check-tokenizers",
             recipe.teacher.model,
@@ -145,6 +149,8 @@ def _general(made: "_Plan", recipe: Recipe, data: Path) -> Path | None:
         validation=general.validation,
         data=data,
     )
+    # Given only where it is used, because every argument counts in a stage's fingerprint.
+    head: dict[str, Any] = {"head": True} if general.objectives.masked_tokens else {}
     teacher = made.stage(
         "general-teacher",
         recipe.teacher.model,
@@ -152,6 +158,7 @@ def _general(made: "_Plan", recipe: Recipe, data: Path) -> Path | None:
         seed=recipe.seed,
         texts=texts,
         cut=general.student.checkpoint is None,
+        **head,
     )
     outputs = made.stage(
         "general-outputs",

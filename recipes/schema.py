@@ -146,6 +146,12 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"prune.neuron_multiple is {recipe.prune.neuron_multiple}, expected a multiple of 4 "
             "because sparsify.pattern is 2:4"
         )
+    for name, section in learning.items():
+        if section.objectives and section.objectives.masked_tokens:
+            yield (
+                f"{name}.objectives.masked_tokens is a section, expected none (null) outside "
+                "general, where a task's texts are read whole"
+            )
     yield from _general_problems(recipe)
     if in_fours and recipe.prune and recipe.prune.hidden and recipe.prune.hidden_multiple % 4:
         yield (
