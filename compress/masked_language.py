@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -26,6 +27,37 @@ def load_masked_lm(folder: Path, key: str, way_out: str) -> PreTrainedModel:
     Raises:
         ModelError: It does not load, or has no such head or no mask token.
     """
+    model, missing = _load(folder, key)
+    if missing:
+        raise ModelError(
+            f"{folder} has no weights {missing[0]}, expected a checkpoint with a "
+            f"masked-language-model head in {key}; {way_out}"
+        )
+    return model
+
+
+def load_to_be_trained(folder: Path, key: str) -> PreTrainedModel:
+    """Load an encoder with the head that names words, or with a new one over its word table.
+
+    Args:
+        folder: The checkpoint.
+        key: What the recipe calls it, for complaints.
+
+    Raises:
+        ModelError: It does not load, or has no mask token.
+    """
+    model, missing = _load(folder, key)
+    if any(name.startswith(f"{model.base_model_prefix}.") for name in missing):
+        raise ModelError(
+            f"{folder} has no weights {missing[0]}, expected a whole encoder in {key}; name another"
+        )
+    if missing:
+        logger.info("head that names words: new, over the checkpoint's own word table")
+    return model
+
+
+def _load(folder: Path, key: str) -> tuple[PreTrainedModel, list[str]]:
+    """Return a model in eval mode and the weights that its checkpoint lacks."""
     try:
         model, loading = AutoModelForMaskedLM.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True
@@ -35,16 +67,13 @@ def load_masked_lm(folder: Path, key: str, way_out: str) -> PreTrainedModel:
             f"{folder} does not load as a masked language model ({str(error).splitlines()[0]}), "
             f"expected one in {key}"
         ) from error
-    missing = sorted(loading["missing_keys"])
-    if missing or load_tokenizer(folder).mask_token is None:
-        reason = f"no weights {missing[0]}" if missing else "a tokenizer without a mask token"
+    if load_tokenizer(folder).mask_token is None:
         raise ModelError(
-            f"{folder} has {reason}, expected a checkpoint with a masked-language-model head in "
-            f"{key}; {way_out}"
+            f"{folder} has a tokenizer without a mask token, expected one that can hide tokens in "
+            f"{key}; name another checkpoint"
         )
     model.eval()
-    loaded: PreTrainedModel = model
-    return loaded
+    return model, sorted(loading["missing_keys"])
 
 
 class MaskedLanguageHead(nn.Module):
@@ -130,3 +159,60 @@ class _GivenStates(nn.Module):
 
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutput:
         return BaseModelOutput(last_hidden_state=inputs_embeds)
+
+
+class MaskedLanguageLearner(nn.Module):
+    """A masked language model whose loss is that of the hidden tokens, and computed there alone.
+
+    Args:
+        model: The whole model.
+    """
+
+    accepts_loss_kwargs = False  # a mean over this batch is wanted
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.encoder: Any = model.base_model
+        self.head = MaskedLanguageHead(model)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor,
+        masked_positions: Tensor,
+        masked_ids: Tensor,
+    ) -> dict[str, Tensor]:
+        """Return the mean cross-entropy () and the logits (hidden tokens, vocabulary).
+
+        Args:
+            input_ids: Shape: (batch, seq).
+            attention_mask: Shape: (batch, seq).
+            labels: Not looked at.
+            masked_positions: Which are hidden; 0 is padding. Shape: (batch, positions).
+            masked_ids: What stood there. Shape: (batch, positions).
+        """
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        logits = self.head(states_at(states, masked_positions))
+        truth = masked_ids[masked_positions > 0]
+        total = functional.cross_entropy(logits.float(), truth, reduction="sum")
+        return {"loss": total / max(1, len(truth)), "logits": logits}
+
+    def whole(self) -> PreTrainedModel:
+        """Return the library's model again."""
+        return self.head.with_encoder(self.encoder)
+
+
+def states_at(states: Tensor, positions: Tensor) -> Tensor:
+    """Pick states, text by text.
+
+    Args:
+        states: Shape: (batch, seq, width).
+        positions: 0 is padding and left out. Shape: (batch, positions).
+
+    Returns:
+        Shape: (positions that are not 0, width).
+    """
+    asked = positions > 0
+    rows = torch.arange(len(positions), device=positions.device)[:, None].expand_as(positions)
+    return states[rows[asked], positions[asked]]

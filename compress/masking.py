@@ -43,6 +43,10 @@ class Masking:
         assert isinstance(mask_token, int)
         return cls(fraction, mask_token, special, ordinary)
 
+    def places(self, ids: list[int]) -> list[int]:
+        """Return the positions that may be chosen."""
+        return [n for n, token in enumerate(ids) if n > 0 and token not in self.special]
+
     def __call__(self, ids: list[int], key: str = "") -> dict[str, Any]:
         """Return a text as a masked language model learns from it.
 
@@ -57,7 +61,7 @@ class Masking:
             positions were chosen, in rising order, and what stood there.
         """
         draw = random.Random(f"{key} {ids}")
-        places = [n for n, token in enumerate(ids) if n > 0 and token not in self.special]
+        places = self.places(ids)
         count = min(len(places), max(1, round(self.fraction * len(places))))
         chosen = sorted(draw.sample(places, count))
         read = list(ids)
@@ -80,3 +84,20 @@ def with_hidden_tokens(examples: TokenizedExamples, masking: Masking) -> Tokeniz
     hidden = {n: [item[n] for item in items] for n in ("masked_positions", "masked_ids")}
     read = [item["input_ids"] for item in items]
     return TokenizedExamples(read, examples.labels, examples.extras | hidden)
+
+
+class HiddenAnew(TokenizedExamples):
+    """Texts whose hidden tokens depend on a key that may be changed in the course of a training.
+
+    Attributes:
+        masking: Chooses them.
+        key: The same key hides the same tokens.
+    """
+
+    def __init__(self, examples: TokenizedExamples, masking: Masking) -> None:
+        super().__init__(examples.input_ids, examples.labels, examples.extras)
+        self.masking = masking
+        self.key = ""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return super().__getitem__(index) | self.masking(self.input_ids[index], self.key)

@@ -73,6 +73,8 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     teacher = made.stage(
         "teacher", recipe.teacher.model, config=recipe.teacher, seed=recipe.seed, data=data
     )
+    if not recipe.to_engine:
+        return made.steps
     made.measure("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher)
     exported = made.export("teacher", "Teacher, ONNX Runtime FP32", data, teacher)
     model, exported = _compress(made, recipe, data, examples, general, teacher, exported)
@@ -379,7 +381,8 @@ def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
     return outputs_wanted(objectives, depth)
 
 
-def _for_this_machine(config: CompileConfig) -> CompileConfig:
+def _for_this_machine(config: CompileConfig | None) -> CompileConfig:
     """Say `auto` out loud, so that a cache shared by two machines keeps their engines apart."""
+    assert config is not None  # the schema wants one where there is an engine
     best = available_isas()[0]
     return replace(config, isa=best) if config.isa == "auto" and best != "any" else config

@@ -46,6 +46,7 @@ from .student import (
     StudentConfig,
     TrimConfig,
 )
+from .tasks import TASK_KINDS, TaskKind
 from .training import TeacherConfig, TrainingConfig
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "GENERAL",
     "MIN_CHANNELS",
     "STRICT",
+    "TASK_KINDS",
     "AttentionConfig",
     "AugmentConfig",
     "BilstmConfig",
@@ -87,6 +89,7 @@ __all__ = [
     "StateKind",
     "StudentConfig",
     "TaskConfig",
+    "TaskKind",
     "TeacherConfig",
     "TrainingConfig",
     "TransferConfig",

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from ..config import MaskedTokensConfig
 from ..errors import ModelError
-from ..masked_language import new_head
+from ..masked_language import new_head, states_at
 from ..states import ModelOutput, state_name
 from ..teacher_outputs import MASKED, TeacherOutputs
 from .objective import Objective
@@ -53,8 +53,7 @@ class MaskedTokens(Objective):
         positions = batch["masked_positions"]
         asked = positions > 0
         ((states, wanted_states),) = self.state_pairs(output, batch)
-        rows = torch.arange(len(positions), device=positions.device)[:, None].expand_as(positions)
-        found = self.head(states[rows[asked], positions[asked]]).float()
+        found = self.head(states_at(states, positions)).float()
         with torch.no_grad():
             wanted = self.teacher_head(wanted_states[asked]).float()
         total = self.temperature**2 * functional.kl_div(
