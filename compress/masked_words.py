@@ -2,19 +2,18 @@
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from .batches import Collate, TokenizedExamples, batches_by_length
 from .config import MaskedWordsConfig
-from .errors import ModelError
 from .fetch import fetch_model
 from .folder import load_tokenizer
+from .masked_language import load_masked_lm
 from .progress import progress
 
 BATCH_SIZE = 64
@@ -34,7 +33,10 @@ def masked_words(
     Raises:
         ModelError: The checkpoint cannot be had or has no head that names words.
     """
-    model, tokenizer = _load_masked_lm(fetch_model(config.model))
+    folder = fetch_model(config.model)
+    way_out = "name one, or take augment.words, which needs none"
+    model = load_masked_lm(folder, "transfer.augment.masked_words.model", way_out)
+    tokenizer = load_tokenizer(folder)
     chosen = [
         [[draw.random() < config.fraction for _ in words] for _ in range(config.variants)]
         for words in texts
@@ -54,28 +56,6 @@ def masked_words(
                 else word
                 for position, (word, replace) in enumerate(zip(words, variant, strict=True))
             ]
-
-
-def _load_masked_lm(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    tokenizer = load_tokenizer(folder)
-    try:
-        model, loading = AutoModelForMaskedLM.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{folder} does not load as a masked language model ({str(error).splitlines()[0]}), "
-            "expected one in transfer.augment.masked_words.model"
-        ) from error
-    missing = sorted(loading["missing_keys"])
-    if missing or tokenizer.mask_token is None:
-        reason = f"no weights {missing[0]}" if missing else "a tokenizer without a mask token"
-        raise ModelError(
-            f"{folder} has {reason}, expected a checkpoint with a masked-language-model head in "
-            "transfer.augment.masked_words.model; name one, or take augment.words, which needs none"
-        )
-    model.eval()
-    return model, tokenizer
 
 
 def _likely_words(

@@ -3,13 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from .batches import tokenize
 from .config import TeacherConfig
-from .data import load_description, load_split
-from .fetch import fetch_model
-from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
-from .summary import summarize
-from .training import fit, forget_checkpoints
+from .data import load_description
+from .tasks import TASKS
 
 
 def train_teacher(*, config: TeacherConfig, seed: int, data: Path, out: Path) -> dict[str, Any]:
@@ -22,34 +18,10 @@ def train_teacher(*, config: TeacherConfig, seed: int, data: Path, out: Path) ->
         out: Stage folder; may hold the checkpoints of an interrupted try.
 
     Returns:
-        Parameters, bytes, steps and validation accuracy with its interval.
-    """
-    from transformers import set_seed
+        Parameters, bytes, steps and how good it is on the validation split, in terms of the task.
 
-    description = load_description(data)
-    folder = fetch_model(config.model)
-    tokenizer = load_tokenizer(folder)
-    set_seed(seed)
-    model = load_checkpoint(folder, description.labels)
-    train, validation = (
-        tokenize(load_split(data, split), tokenizer, description.max_length)
-        for split in ("train", "validation")
-    )
-    result = fit(
-        model,
-        train,
-        validation,
-        tokenizer,
-        config.training,
-        seed=seed,
-        folder=out / "checkpoints",
-        title="Fine-tune teacher",
-    )
-    save_model(
-        model,
-        tokenizer,
-        ModelDescription(description.labels, description.max_length),
-        out / "model",
-    )
-    forget_checkpoints(out / "checkpoints")
-    return summarize(model, result, len(validation))
+    Raises:
+        ModelError: The checkpoint cannot learn this kind of task.
+    """
+    fine_tune = TASKS[load_description(data).kind]
+    return fine_tune(config=config, seed=seed, data=data, out=out)

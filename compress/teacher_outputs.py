@@ -5,6 +5,10 @@ of the validation split: logits, against which the student's fidelity is logged,
 is labelled the states as well. States are ragged, so they lie end to end: rows `offsets[i]` to
 `offsets[i + 1]` belong to example i.
 
+Where tokens are hidden (`masking.py`) the first teacher reads the texts so, and its last states of
+the hidden positions are kept as well; what its head makes of them is computed anew when it is
+needed, because logits over a vocabulary are a hundred times as large.
+
 Of further teachers only logits are kept, and averaged when they are read. The mean of logits is the
 geometric mean of the teachers' probabilities (Hinton et al. 2015, section 1) at every temperature.
 """
@@ -13,6 +17,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +34,14 @@ from .data import Examples, load_description, load_split
 from .errors import ModelError
 from .folder import load_model, load_tokenizer
 from .layer_map import states_at
+from .masked_language import TeacherHead
+from .masking import Masking, with_hidden_tokens
 from .progress import progress
 from .states import position_bias, run_with_states, state_name, state_width
 
 BATCH_SIZE = 32
 FURTHER = "further_teachers"
+MASKED = "masked"  # the name of the last states of hidden tokens
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,11 @@ class RaggedRows:
         block = self.rows[self.offsets[index] : self.offsets[index + 1]]
         return torch.from_numpy(block.astype(np.float32))
 
+    @property
+    def lengths(self) -> list[int]:
+        """Positions of every example."""
+        return [int(length) for length in np.diff(self.offsets)]
+
 
 @dataclass(frozen=True)
 class TeacherOutputs:
@@ -66,6 +79,7 @@ class TeacherOutputs:
         states: What was kept of the first teacher on the training split, by name.
         position_bias: Added to the attention scores, or None. Shape: (heads, length, length).
         validation_states: As `states`, on the validation split, if they were wanted.
+        head: What names words by the first teacher's last states, where that is learned from.
     """
 
     logits: NDArray[np.float32]
@@ -75,6 +89,7 @@ class TeacherOutputs:
     states: dict[str, RaggedRows] = field(default_factory=dict)
     position_bias: Tensor | None = None
     validation_states: dict[str, RaggedRows] = field(default_factory=dict)
+    head: TeacherHead | None = None
 
     def width(self, name: str) -> int:
         """Return how wide a state is.
@@ -127,7 +142,16 @@ def compute_teacher_outputs(
     train, validation = load_split(examples, "train"), load_split(data, "validation")
     splits = {"train": train, "validation": validation}
     kept = {"train": names, "validation": names if wanted.of_validation else []}
-    written = _run_teacher(model, tokenizer, splits, max_length, kept, wanted.over_tokens, out)
+    written = _run_teacher(
+        model,
+        tokenizer,
+        splits,
+        max_length,
+        kept,
+        wanted.over_tokens,
+        out,
+        masked_fraction=wanted.masked_fraction,
+    )
     folders = [out]
     for number, further in enumerate(further_teachers, start=1):
         folders.append(out / FURTHER / str(number))
@@ -177,7 +201,8 @@ def _states(folder: Path) -> dict[str, RaggedRows]:
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     del arrays["logits"]
     offsets = arrays.pop("offsets")
-    return {name: RaggedRows(arrays[name], offsets) for name in sorted(arrays)}
+    own = {MASKED: arrays.pop(f"{MASKED}_offsets")} if MASKED in arrays else {}
+    return {name: RaggedRows(arrays[name], own.get(name, offsets)) for name in sorted(arrays)}
 
 
 def _mean_logits(folder: Path, split: str) -> NDArray[np.float32]:
@@ -205,12 +230,15 @@ def _run_teacher(
     names: dict[str, list[str]],
     over_tokens: bool,
     folder: Path,
+    masked_fraction: float | None = None,
 ) -> int:
     """Write logits of all splits and the states named for each, and return their bytes."""
     written = 0
     for split, texts in splits.items():
         kept = names.get(split, [])
         tokenized = tokenize(texts, tokenizer, max_length)
+        if masked_fraction is not None:
+            tokenized = with_hidden_tokens(tokenized, Masking.of(tokenizer, masked_fraction))
         (folder / split).mkdir(parents=True, exist_ok=True)
         written += _keep_outputs(model, tokenizer, tokenized, kept, over_tokens, folder / split)
     return written
@@ -225,19 +253,25 @@ def _keep_outputs(
     folder: Path,
 ) -> int:
     """Write logits and states of one split and return their bytes."""
-    lengths = [len(ids) if over_tokens else 1 for ids in examples.input_ids]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    np.save(folder / "offsets.npy", offsets)
     labels: Any = model.config.num_labels  # the library's type allows None
     files = {"logits": _open(folder, "logits", (len(examples), labels), "f4")}
-    for name in names:
-        files[name] = _open(folder, name, (int(offsets[-1]), state_width(model, name)), "f2")
+    tokens = _Places([np.arange(len(ids) if over_tokens else 1) for ids in examples.input_ids])
+    np.save(folder / "offsets.npy", tokens.offsets)
+    kept = {name: (name, tokens) for name in names}
+    if "masked_positions" in examples.extras:
+        hidden = _Places([positions.numpy() for positions in examples.extras["masked_positions"]])
+        np.save(folder / f"{MASKED}_offsets.npy", hidden.offsets)
+        kept[MASKED] = state_name("hidden", model.config.num_hidden_layers - 1), hidden
+    for name, (state, places) in kept.items():
+        shape = (int(places.offsets[-1]), state_width(model, state))
+        files[name] = _open(folder, name, shape, "f2")
 
     record = _record(folder)
     done = json.loads(record.read_text()) if record.is_file() else 0
     batches = list(batches_by_length(examples, BATCH_SIZE))
     collate = Collate(tokenizer.pad_token_id)
     title = f"Run teacher ({folder.name})"
+    asked = {state for state, _ in kept.values()}
     with (
         progress(title, total=len(batches), unit="batch", done=done) as bar,
         torch.inference_mode(),
@@ -245,16 +279,37 @@ def _keep_outputs(
         for number in range(done, len(batches)):
             rows = batches[number]
             batch = collate([examples[row] for row in rows])
-            found = run_with_states(model, batch["input_ids"], batch["attention_mask"], names)
+            found = run_with_states(model, batch["input_ids"], batch["attention_mask"], asked)
             files["logits"][rows] = found.logits.numpy()
-            for name, states in found.states.items():
-                for row, block in zip(rows, states.half().numpy(), strict=True):
-                    files[name][offsets[row] : offsets[row + 1]] = block[: lengths[row]]
+            for name, (state, places) in kept.items():
+                states = found.states[state].half().numpy()
+                for row, block in zip(rows, states, strict=True):
+                    places.of(row, files[name])[:] = block[places.positions[row]]
             if number % 20 == 19:
                 _flush(record, number + 1, files)
             bar.advance()
     _flush(record, len(batches), files)
     return sum(array.nbytes for array in files.values())
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Which positions of every example are kept.
+
+    Attributes:
+        positions: Of each example. Shape: (positions,).
+    """
+
+    positions: list[NDArray[np.int64]]
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where the block of each example begins. Shape: (examples + 1,)."""
+        return np.cumsum([0, *map(len, self.positions)])
+
+    def of(self, row: int, rows: NDArray[np.float16]) -> NDArray[np.float16]:
+        """Return an example's block of all rows, to be written to."""
+        return rows[self.offsets[row] : self.offsets[row + 1]]
 
 
 def _open(folder: Path, name: str, shape: tuple[int, ...], dtype: str) -> Any:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from .batches import tokenize
 from .config import Source
 from .data import load_description, load_split
@@ -24,6 +26,7 @@ def check_tokenizers(
     out: Path,
     mask_token: str | None = None,
     further_teachers: Sequence[Source] = (),
+    same_vocabulary: bool = False,
 ) -> dict[str, Any]:
     """Open the tokenizers that a recipe names.
 
@@ -36,6 +39,7 @@ def check_tokenizers(
         out: Stage folder; nothing is written.
         mask_token: New texts hide words behind it, so all must know it.
         further_teachers: The checkpoints of the other teachers, which see these texts too.
+        same_vocabulary: Teacher and student are compared in which token they read where.
 
     Returns:
         What was asked for.
@@ -50,6 +54,8 @@ def check_tokenizers(
         for source in (teacher, *further_teachers):
             found = load_tokenizer(fetch_model(source)).mask_token
             check_mask_token("teacher", found, mask_token)
+    if same_vocabulary:
+        check_same_vocabulary(load_tokenizer(fetch_model(teacher)), students)
     if trimmed:
         check_trimmable(json.loads(students.backend_tokenizer.to_str()))
     if shared:
@@ -76,6 +82,25 @@ def check_mask_token(whose: str, found: str | None, expected: str) -> None:
             f"the {whose}'s mask token is {found!r}, expected {expected!r} as in "
             "transfer.augment.masked.token; correct that key, or leave out masked where teacher "
             "and student have different mask tokens"
+        )
+
+
+def check_same_vocabulary(
+    teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerBase
+) -> None:
+    """Refuse tokenizers that give one token different numbers, or none.
+
+    Raises:
+        ModelError: The vocabularies differ.
+    """
+    theirs, own = (tokenizer.get_vocab() for tokenizer in (teacher, student))
+    different = sum(own.get(token) != number for token, number in theirs.items())
+    if theirs != own:
+        raise ModelError(
+            f"the student's vocabulary has {len(own):,} tokens, and {different:,} of the "
+            f"teacher's {len(theirs):,} are not there or have another number, expected one shared "
+            "vocabulary for general.objectives.masked_tokens; name a student of the teacher's "
+            "family, or use hidden or relations"
         )
 
 

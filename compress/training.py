@@ -264,6 +264,14 @@ class _LengthGroupedTrainer(Trainer):
             )
         return optimizer
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if not isinstance(self.model, PreTrainedModel):  # those know their own ties
+            state_dict = _each_once(self.model)
+        super()._save(output_dir, state_dict)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        pass  # nothing is missing but what `_save` and a teacher's head leave out
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
         assert isinstance(self.train_dataset, TokenizedExamples)
         lengths = [len(ids) for ids in self.train_dataset.input_ids]
@@ -288,6 +296,13 @@ class _LengthGroupedTrainer(Trainer):
                 f"last checkpoint stays in {self.args.output_dir})"
             )
         return (loss, outputs) if return_outputs else loss
+
+
+def _each_once(model: Any) -> dict[str, Tensor]:
+    """Return what a model holds, a tied tensor under its first name only, as safetensors wants."""
+    held: dict[str, Tensor] = model.state_dict(keep_vars=True)
+    first = {id(tensor): name for name, tensor in reversed(held.items())}
+    return {name: tensor.detach() for name, tensor in held.items() if first[id(tensor)] == name}
 
 
 class _ShowProgress(TrainerCallback):

@@ -8,12 +8,10 @@ from typing import Any
 
 from .augment import augment
 from .config import TransferConfig
-from .data import load_split, read_texts, write_text
+from .data import UNLABELLED, load_split, read_texts, write_text
 from .split import normalise
 
 logger = logging.getLogger(__name__)
-
-UNLABELLED = -100  # what torch's cross-entropy leaves out
 
 
 def build_transfer_set(

@@ -74,6 +74,8 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
     teacher = made.stage(
         "teacher", recipe.teacher.model, config=recipe.teacher, seed=recipe.seed, data=data
     )
+    if not recipe.to_engine:
+        return made.steps
     made.measure("teacher-pytorch", "Teacher, PyTorch", "model", teacher / "model", teacher)
     exported = made.export("teacher", "Teacher, ONNX Runtime FP32", data, teacher)
     model, exported = _compress(made, recipe, data, examples, general, teacher, exported)
@@ -97,7 +99,9 @@ def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
     over_tokens = _outputs_wanted(recipe).over_tokens or (
         recipe.general is not None and general_outputs_wanted(recipe.general).over_tokens
     )
-    shared = student != recipe.teacher.model and over_tokens
+    other = student != recipe.teacher.model
+    shared = other and over_tokens
+    read = other and recipe.general is not None and recipe.general.objectives.masked_tokens
     augment = recipe.transfer.augment if recipe.transfer else None
     masked = augment.masked if augment else None
     further = [config.model for config in recipe.further_teachers] if masked else []
@@ -105,7 +109,9 @@ def _check_tokenizers(made: "_Plan", recipe: Recipe, data: Path) -> None:
     hidden: dict[str, Any] = (
         {"mask_token": masked.token, "further_teachers": further} if masked else {}
     )
-    if shared or recipe.trim or masked:
+    if read:
+        hidden["same_vocabulary"] = True
+    if shared or recipe.trim or hidden:
         made.stage(
             "check-tokenizers",
             recipe.teacher.model,
@@ -146,6 +152,8 @@ def _general(made: "_Plan", recipe: Recipe, data: Path) -> Path | None:
         validation=general.validation,
         data=data,
     )
+    # Given only where it is used, because every argument counts in a stage's fingerprint.
+    head: dict[str, Any] = {"head": True} if general.objectives.masked_tokens else {}
     teacher = made.stage(
         "general-teacher",
         recipe.teacher.model,
@@ -153,6 +161,7 @@ def _general(made: "_Plan", recipe: Recipe, data: Path) -> Path | None:
         seed=recipe.seed,
         texts=texts,
         cut=general.student.checkpoint is None,
+        **head,
     )
     outputs = made.stage(
         "general-outputs",
@@ -384,7 +393,8 @@ def _outputs_wanted(recipe: Recipe) -> OutputsWanted:
     return outputs_wanted(objectives, depth)
 
 
-def _for_this_machine(config: CompileConfig) -> CompileConfig:
+def _for_this_machine(config: CompileConfig | None) -> CompileConfig:
     """Say `auto` out loud, so that a cache shared by two machines keeps their engines apart."""
+    assert config is not None  # the schema wants one where there is an engine
     best = available_isas()[0]
     return replace(config, isa=best) if config.isa == "auto" and best != "any" else config

@@ -82,6 +82,7 @@ def _until(steps: list[Step], until: str | None) -> list[Step]:
 
 
 def _check_engine_runs_here(recipe: Recipe, way_out: str) -> None:
+    assert recipe.compile is not None
     isa, available = recipe.compile.isa, available_isas()
     if recipe.quantize and isa != "auto" and isa not in available:
         raise UserError(

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 from pocketbert.compress.config import (
     GENERAL,
     STRICT,
+    TASK_KINDS,
     DataConfig,
     DistillConfig,
     GeneralConfig,
@@ -68,13 +69,19 @@ class Recipe:
     qat: QatConfig | None = None
     trim: TrimConfig | None = None
     quantize: QuantizeConfig | None = None
-    compile: CompileConfig
-    evaluate: EvaluateConfig
+    compile: CompileConfig | None = None
+    evaluate: EvaluateConfig | None = None
 
     def __post_init__(self) -> None:
-        problems = [*_own_problems(self), *_problems_between_sections(self)]
+        between = _problems_between_sections if self.to_engine else _problems_behind_the_teacher
+        problems = [*_own_problems(self), *_data_problems(self), *between(self)]
         if problems:
             raise ValueError("\n".join(problems))
+
+    @property
+    def to_engine(self) -> bool:
+        """Whether it goes on behind the teacher, which not all kinds of tasks can yet."""
+        return TASK_KINDS[self.task.kind].to_engine
 
     @property
     def learning(self) -> dict[str, LearningConfig]:
@@ -102,13 +109,35 @@ def _own_problems(recipe: Recipe) -> Iterator[str]:
         yield f"seed is {recipe.seed}, expected an integer from 0 to {2**32 - 1}"
 
 
-def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
+def _data_problems(recipe: Recipe) -> Iterator[str]:
+    if recipe.data.format == "text" and recipe.task.labels:
+        yield (
+            "data.format is 'text', expected one with a column of labels, which task.kind "
+            f"{recipe.task.kind!r} learns"
+        )
     labels = len(recipe.task.labels)
     if recipe.data.label_threshold is not None and labels != 2:
         yield (
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
+
+
+def _problems_behind_the_teacher(recipe: Recipe) -> Iterator[str]:
+    own = ("name", "about", "seed", "task", "data", "teacher")
+    for section in (each.name for each in fields(Recipe) if each.name not in own):
+        if getattr(recipe, section):
+            yield (
+                f"{section} is a section, expected none (null) where task.kind is "
+                f"{recipe.task.kind!r}, whose recipes end with the teacher so far"
+            )
+
+
+def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
+    for needed, config in (("compile", CompileConfig), ("evaluate", EvaluateConfig)):
+        if getattr(recipe, needed) is None:
+            keys = ", ".join(each.name for each in fields(config))
+            yield f"{needed} is missing, expected a section with the keys {keys}"
     learning = recipe.learning
     if recipe.transfer is not None and not any(section.training for section in learning.values()):
         yield (
@@ -117,7 +146,8 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         )
     if recipe.qat and not recipe.quantize:
         yield "qat is a section, expected none (null) without quantize, which it prepares for"
-    if recipe.qat and recipe.qat.weight_bits == 8 and recipe.compile.isa == "x86_64":
+    isa = recipe.compile.isa if recipe.compile else None
+    if recipe.qat and recipe.qat.weight_bits == 8 and isa == "x86_64":
         yield (
             "qat.weight_bits is 8, expected 7 because compile.isa is x86_64, whose products of 8 "
             "bits saturate without VNNI"
@@ -146,6 +176,12 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             f"prune.neuron_multiple is {recipe.prune.neuron_multiple}, expected a multiple of 4 "
             "because sparsify.pattern is 2:4"
         )
+    for name, section in learning.items():
+        if section.objectives and section.objectives.masked_tokens:
+            yield (
+                f"{name}.objectives.masked_tokens is a section, expected none (null) outside "
+                "general, where a task's texts are read whole"
+            )
     yield from _general_problems(recipe)
     if in_fours and recipe.prune and recipe.prune.hidden and recipe.prune.hidden_multiple % 4:
         yield (

@@ -45,10 +45,11 @@ def states_size(recipe: Recipe, general: GeneralConfig) -> StatesSize | None:
     if shape is None:
         return None
     wanted = general_outputs_wanted(general)
-    states = states_at(wanted, shape.layers)
-    counted = [_positions(table, wanted.over_tokens) for table in general.texts]
+    kept = len(states_at(wanted, shape.layers)) + (wanted.masked_fraction or 0.0)
+    over_tokens = wanted.over_tokens or wanted.masked_fraction is not None
+    counted = [_positions(table, over_tokens) for table in general.texts]
     return StatesSize(
-        position_bytes=NUMBER_BYTES * shape.hidden_size * len(states),
+        position_bytes=round(NUMBER_BYTES * shape.hidden_size * kept),
         positions=_sum_of_known(counted),
     )
 

@@ -23,6 +23,7 @@ from .objectives import (
     LabelsConfig,
     LayerMap,
     LogitsConfig,
+    MaskedTokensConfig,
     ObjectiveConfig,
     ObjectivesConfig,
     OutputsWanted,
@@ -45,6 +46,7 @@ from .student import (
     StudentConfig,
     TrimConfig,
 )
+from .tasks import TASK_KINDS, TaskKind
 from .training import TeacherConfig, TrainingConfig
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "GENERAL",
     "MIN_CHANNELS",
     "STRICT",
+    "TASK_KINDS",
     "AttentionConfig",
     "AugmentConfig",
     "BilstmConfig",
@@ -66,6 +69,7 @@ __all__ = [
     "LayerMap",
     "LogitsConfig",
     "MaskedConfig",
+    "MaskedTokensConfig",
     "MaskedWordsConfig",
     "MixedConfig",
     "ObjectiveConfig",
@@ -85,6 +89,7 @@ __all__ = [
     "StateKind",
     "StudentConfig",
     "TaskConfig",
+    "TaskKind",
     "TeacherConfig",
     "TrainingConfig",
     "TransferConfig",

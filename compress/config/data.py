@@ -5,6 +5,7 @@ from typing import Literal
 
 from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .sources import Source
+from .tasks import TASK_KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,17 +14,25 @@ class TaskConfig:
 
     Attributes:
         kind: The task kind.
-        labels: Label names; their order gives the class numbers.
+        labels: Label names; their order gives the class numbers. None where texts have none.
         max_length: Longest input in tokens; the tail beyond it is cut off.
     """
 
     __pydantic_config__ = STRICT
-    kind: Literal["text-classification"]
-    labels: tuple[str, ...]
+    kind: Literal["text-classification", "masked-language-model"]
+    labels: tuple[str, ...] = ()
     max_length: int = 128
 
     def __post_init__(self) -> None:
-        check(len(self.labels) >= 2, f"labels has {len(self.labels)} entries, expected two or more")
+        count = len(self.labels)
+        if TASK_KINDS[self.kind].labelled:
+            check(count >= 2, f"labels has {count} entries, expected two or more")
+        else:
+            check(
+                count == 0,
+                f"labels has {count} entries, expected none where kind is {self.kind!r}, which "
+                "reads plain texts",
+            )
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
         check(not twice, f"labels names {twice} more than once, expected distinct names")
         check(
@@ -49,7 +58,7 @@ class DataConfig:
         train: Source of the training examples.
         validation: Another source, or the fraction of `train` held out for choosing.
         test: Another source, or the fraction of `train` held out for the report.
-        format: `auto` goes by the file's ending.
+        format: `auto` goes by the file's ending; `text` has one text a line and no labels.
         columns: Names or positions of the columns.
         encoding: Text encoding of the files.
         label_threshold: For a numeric label column: up to it is the first label, above it the
@@ -60,7 +69,7 @@ class DataConfig:
     train: Source
     validation: float | Source
     test: float | Source
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = "auto"
     columns: ColumnsConfig = ColumnsConfig()
     encoding: str = "utf-8"
     label_threshold: float | None = None

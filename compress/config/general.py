@@ -17,7 +17,7 @@ class GeneralConfig:
         texts: Tables of plain texts; labels are not looked at.
         validation: Fraction of the texts held out; the weights with the lowest loss there are kept.
         student: What becomes the checkpoint that `distill.student.init: general` starts from.
-        objectives: What is compared; states only.
+        objectives: What is compared: states, and what both read in place of hidden tokens.
         training: How long it learns.
     """
 
@@ -34,7 +34,7 @@ class GeneralConfig:
         _check_student(self.student)
         for name, config in self.objectives.chosen.items():
             check(
-                bool(config.teacher_states),
+                config.on_plain_text,
                 f"objectives.{name} is a section, expected none (null) in general, where there are "
                 "no labels and no answers to a task; use objectives on states such as hidden or "
                 "relations",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from .checks import ADDED_LATER, STRICT, check, check_positive
+from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 
 # One number, or several that the training passes at even distances on straight lines.
 Weight = float | tuple[float, ...]
@@ -43,6 +43,11 @@ class ObjectiveConfig:
     @property
     def over_tokens(self) -> bool:
         """Whether it compares token by token, so that both models must cut texts alike."""
+        return bool(self.teacher_states)
+
+    @property
+    def on_plain_text(self) -> bool:
+        """Whether it can be learned before any task."""
         return bool(self.teacher_states)
 
 
@@ -176,6 +181,32 @@ class RelationsConfig(ObjectiveConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaskedTokensConfig(ObjectiveConfig):
+    """KL divergence to what the teacher reads in place of hidden tokens (Sanh et al. 2019).
+
+    Attributes:
+        fraction: Share of each text's tokens that both have to read from their neighbours.
+        temperature: Softens both distributions over the vocabulary.
+        labels: Factor, beside the divergence, of the cross-entropy to the tokens that stood there.
+    """
+
+    fraction: float = 0.15
+    temperature: float = 2.0
+    labels: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("fraction", self.fraction, low_open=True)
+        check_positive("temperature", self.temperature)
+        check(self.labels >= 0, f"labels is {self.labels:g}, expected a factor from 0 on")
+
+    @property
+    def on_plain_text(self) -> bool:
+        """Whether it can be learned before any task."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelsConfig(ObjectiveConfig):
     """Cross-entropy to the labels; examples labelled -100 have none."""
 
@@ -192,6 +223,7 @@ class ObjectivesConfig:
     embeddings: EmbeddingsConfig | None = None
     attention: AttentionConfig | None = None
     relations: RelationsConfig | None = None
+    masked_tokens: MaskedTokensConfig | None = field(default=None, metadata=ADDED_LATER)
     labels: LabelsConfig | None = None
 
     def __post_init__(self) -> None:
@@ -214,18 +246,23 @@ class OutputsWanted:
         over_tokens: Keep every token's state, else the first token's only.
         student_layers: The depth that `uniform` spreads over; None is the teacher's own.
         of_validation: Keep the states of the validation split too.
+        masked_fraction: Hide this share of the tokens of every text, and keep the last hidden state
+            of those.
     """
 
     states: tuple[tuple[StateKind, LayerMap], ...] = ()
     over_tokens: bool = False
     student_layers: int | None = None
     of_validation: bool = field(default=False, metadata=ADDED_LATER)
+    masked_fraction: float | None = field(default=None, metadata=ADDED_LATER)
 
 
 def outputs_wanted(
     objectives: Iterable[ObjectivesConfig], student_layers: int | None
 ) -> OutputsWanted:
     """Collect what several sections' objectives compare; what no one needs does not count."""
+    objectives = list(objectives)
+    fractions = [one.masked_tokens.fraction for one in objectives if one.masked_tokens]
     configs = [config for section in objectives for config in section.chosen.values()]
     states = {state for config in configs for state in config.teacher_states}
     needs_depth = any(layers == "uniform" for _, layers in states)
@@ -233,6 +270,7 @@ def outputs_wanted(
         states=tuple(sorted(states, key=str)),
         over_tokens=any(config.over_tokens for config in configs),
         student_layers=student_layers if needs_depth else None,
+        masked_fraction=fractions[0] if fractions else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from .attention import AttentionMaps
 from .hidden import Embeddings, HiddenStates, Patient
+from .masked_tokens import MaskedTokens
 from .objective import Objective
 from .predictions import Labels, Logits, SoftTargets
 from .relations import Relations
@@ -15,5 +16,6 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "embeddings": Embeddings,
     "attention": AttentionMaps,
     "relations": Relations,
+    "masked_tokens": MaskedTokens,
     "labels": Labels,
 }

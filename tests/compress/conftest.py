@@ -1,6 +1,8 @@
 """A tiny teacher, its outputs and a tiny student, which the tests of several stages share."""
 
+import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -27,9 +29,11 @@ from pocketbert.compress.config import (
     StudentConfig,
     TeacherConfig,
     TrainingConfig,
+    UnlabelledConfig,
     outputs_wanted,
 )
 from pocketbert.compress.distill import distill
+from pocketbert.compress.general_texts import gather_texts
 from pocketbert.compress.teacher import train_teacher
 from pocketbert.compress.teacher_outputs import compute_teacher_outputs
 
@@ -81,6 +85,26 @@ def masked_lm(tiny_checkpoint, tmp_path_factory):
     config = BertConfig.from_pretrained(tiny_checkpoint, initializer_range=0.5)
     BertForMaskedLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def plain_file(vocabulary, tiny_data, tmp_path_factory):
+    """Random words, and texts of the task, some of which it holds out."""
+    words = [word for word in vocabulary if len(word) > 3 and word.isalpha()]
+    draw = random.Random(9)
+    lines = [" ".join(draw.choices(words, k=draw.randrange(2, 14))) for _ in range(450)]
+    reviews = (tiny_data / "reviews.jsonl").read_text().splitlines()[:50]
+    path = tmp_path_factory.mktemp("plain") / "plain.txt"
+    path.write_text("\n".join([*lines, *(json.loads(review)["text"] for review in reviews)]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def plain_texts(plain_file, tiny_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("general-texts")
+    table = UnlabelledConfig(source=str(plain_file), format="text")
+    gather_texts(texts=(table,), validation=0.2, data=tiny_data, out=out)
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Learning on plain text: which texts, what is kept, that it resumes, and what it is good for."""
 
 import json
-import random
 import shutil
 from dataclasses import replace
 
@@ -52,23 +51,8 @@ def checkpoint(tiny_checkpoint, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def plain_file(vocabulary, tiny_data, tmp_path_factory):
-    """Random words, and texts of the task, some of which it holds out."""
-    words = [word for word in vocabulary if len(word) > 3 and word.isalpha()]
-    draw = random.Random(9)
-    lines = [" ".join(draw.choices(words, k=draw.randrange(2, 14))) for _ in range(450)]
-    reviews = (tiny_data / "reviews.jsonl").read_text().splitlines()[:50]
-    path = tmp_path_factory.mktemp("plain") / "plain.txt"
-    path.write_text("\n".join([*lines, *(json.loads(review)["text"] for review in reviews)]))
-    return path
-
-
-@pytest.fixture(scope="module")
-def texts(plain_file, tiny_data, tmp_path_factory):
-    out = tmp_path_factory.mktemp("general-texts")
-    table = UnlabelledConfig(source=str(plain_file), format="text")
-    gather_texts(texts=(table,), validation=0.2, data=tiny_data, out=out)
-    return out
+def texts(plain_texts):
+    return plain_texts
 
 
 @pytest.fixture(scope="module")

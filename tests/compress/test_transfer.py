@@ -16,11 +16,11 @@ from pocketbert.compress.config import (
     UnlabelledConfig,
     WordsConfig,
 )
-from pocketbert.compress.data import load_split
+from pocketbert.compress.data import UNLABELLED, load_split
 from pocketbert.compress.errors import DataError
 from pocketbert.compress.folder import load_tokenizer
 from pocketbert.compress.split import normalise
-from pocketbert.compress.transfer import UNLABELLED, build_transfer_set
+from pocketbert.compress.transfer import build_transfer_set
 
 TEXTS = ["the film is dull and slow", "the plot is bright and slow", "a story"]
 

@@ -362,7 +362,7 @@ PLANTED = {
         "    labels: {weight: 1.0}",
         "    {}",
         "small.yaml:31: prune.objectives is empty, expected at least one of soft_targets, logits, "
-        "hidden, patient, embeddings, attention, relations, labels",
+        "hidden, patient, embeddings, attention, relations, masked_tokens, labels",
     ),
     "layers out of order": (
         "    layers: 3",
@@ -427,6 +427,12 @@ PLANTED = {
         "    hidden: {weight: 1.0, layers: unifrom}",
         "small.yaml:32: prune.objectives.hidden.layers is 'unifrom', expected one of 'uniform', "
         "'last' or a list of integers; did you mean 'uniform'?",
+    ),
+    "hidden tokens of a task's texts": (
+        "    labels: {weight: 1.0}",
+        "    labels: {weight: 1.0}\n    masked_tokens: {weight: 1.0}",
+        "small.yaml:33: prune.objectives.masked_tokens is a section, expected none (null) outside "
+        "general, where a task's texts are read whole",
     ),
     "negative layer": (
         "    labels: {weight: 1.0}",
@@ -631,6 +637,17 @@ PLANTED_IN_GENERAL = {
         "    hidden: {weight: [1.0, 0.0]}\n  training: {epochs: 1",
         "small.yaml:40: general.objectives.hidden.weight is [1.0, 0.0], expected one number in "
         "general, which compares losses of different steps to keep the best weights",
+    ),
+    "percent of tokens": (
+        "    hidden: {weight: 1.0}\n  training: {epochs: 1",
+        "    masked_tokens: {weight: 1.0, fraction: 15}\n  training: {epochs: 1",
+        "small.yaml:40: general.objectives.masked_tokens.fraction is 15, expected a fraction from "
+        "0 up to, not including, 1; did you mean 0.15?",
+    ),
+    "tokens that are to be wrong": (
+        "    hidden: {weight: 1.0}\n  training: {epochs: 1",
+        "    masked_tokens: {weight: 1.0, labels: -1.0}\n  training: {epochs: 1",
+        "small.yaml:40: general.objectives.masked_tokens.labels is -1, expected a factor from 0 on",
     ),
     "layer map of another depth": (
         "    hidden: {weight: 1.0}\n  training: {epochs: 1",

@@ -234,6 +234,18 @@ def test_states_on_plain_text_take_the_disk_that_was_said(
     assert said.bytes == pytest.approx(real, rel=0.35)
 
 
+def test_of_hidden_tokens_a_share_of_one_state_is_counted(general_recipe):
+    from pocketbert.recipes.states_size import states_size
+
+    path, changes = general_recipe
+    every = states_size((recipe := load_recipe(path, changes)), recipe.general)
+    changes += ["general.objectives=null", "general.objectives.masked_tokens={weight: 1}"]
+    changes += ["general.objectives.masked_tokens.fraction=0.25"]
+    hidden = states_size((recipe := load_recipe(path, changes)), recipe.general)
+    assert hidden.position_bytes == 2 * 32 / 4
+    assert hidden.positions == every.positions
+
+
 def test_states_of_texts_that_are_not_here_are_not_guessed(general_recipe, here):
     from pocketbert.recipes.states_size import states_size
 

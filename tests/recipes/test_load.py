@@ -12,7 +12,7 @@ from pocketbert.recipes.load import SHIPPED, load_recipe, shipped_recipes
 def test_shipped_recipes_load_and_are_named_like_their_file(name):
     recipe = load_recipe(name)
     assert recipe.name == name
-    assert recipe.quantize is not None
+    assert (recipe.quantize is not None) == recipe.to_engine
     header = (SHIPPED / f"{name}.yaml").read_text().split("\n\n")[0]
     # A figure carries its date; a recipe that nobody ran says so.
     measured = r"# Measured result( \(20\d\d-\d\d-\d\d, .*|: none.*)"

@@ -100,6 +100,23 @@ def test_a_student_that_learned_on_plain_text_is_where_distillation_starts(plann
     assert "teacher" not in texts
 
 
+def test_hidden_tokens_need_the_teachers_head_and_its_vocabulary(planned, here):
+    (here / "small").mkdir()
+    other = "general.student.init=./small"
+    before = planned(*PLAIN_TEXT, other)
+    hidden = "general.objectives.masked_tokens={weight: 1, fraction: 0.2}"
+    steps = planned(*PLAIN_TEXT, other, hidden)
+    assert steps["general-teacher"].params["head"]
+    assert steps["general-outputs"].params["wanted"].masked_fraction == 0.2
+    assert steps["check-tokenizers"].params["same_vocabulary"]
+    own = planned(*PLAIN_TEXT, hidden)
+    assert "check-tokenizers" not in own  # the student has the teacher's own
+    assert not {"head", "same_vocabulary"} & {
+        *before["general-teacher"].params, *before["check-tokenizers"].params
+    }  # fmt: skip
+    assert before["teacher"].fingerprint == steps["teacher"].fingerprint
+
+
 def test_the_task_does_not_reach_back_to_what_is_learned_before_it(planned):
     before = fingerprints(planned(*PLAIN_TEXT))
     for override in ("teacher.training.epochs=9", "distill.training.epochs=9", "prune=null"):
