@@ -4,7 +4,7 @@
     peer/bin/pip install torch==2.13.0 optimum-onnx==0.1.0 transformers==4.57.6 onnxruntime==1.31.1
     python benchmarks/optimum_classes.py runs/quickstart/bundle --python peer/bin/python
 
-optimum-onnx does not go together with transformers 5, so that it lives in an environment of its own.
+optimum-onnx does not go together with transformers 5: it lives in an environment of its own.
 """
 
 import argparse

@@ -302,11 +302,12 @@ def _latency_table(made: "_Plan", recipe: Recipe, data: Path, student: Path) -> 
 def _deploy(made: "_Plan", recipe: Recipe, data: Path, model: Path, exported: Path) -> None:
     """Add what makes an engine of the exported model."""
     compiled = _engine(made, recipe, data, exported)
-    if recipe.compile.target == "auto":
+    compiling = _for_this_machine(recipe.compile)
+    if compiling.target == "auto":
         compiled = made.stage(
             "choose",
-            config=recipe.compile.choose or ChooseConfig(),
-            threads=recipe.compile.threads,
+            config=compiling.choose or ChooseConfig(),
+            threads=compiling.threads,
             data=data,
             exported=exported,
             compiled=compiled,
