@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from .batches import tokenize
 from .config import GeneralConfig, Source
@@ -33,7 +33,10 @@ from .training import fit, forget_checkpoints, loss_of
 logger = logging.getLogger(__name__)
 
 MASKED_LM = "masked_lm"
-HEADLESS = "name one, or use general.objectives on states such as hidden or relations"
+HEADLESS = (
+    "name one, make one by a recipe whose task.kind is masked-language-model, or use "
+    "general.objectives on states such as hidden or relations"
+)
 
 
 def keep_untuned_teacher(
@@ -120,10 +123,7 @@ def distill_general(
     )
     masked = config.objectives.masked_tokens
     if masked is not None:
-        folder = teacher / MASKED_LM
-        check_same_vocabulary(load_tokenizer(folder), tokenizer)
-        head = TeacherHead(load_masked_lm(folder, "teacher.model", HEADLESS))
-        outputs = replace(outputs, head=head)
+        outputs = replace(outputs, head=_teacher_head(teacher / MASKED_LM, tokenizer))
         masking = Masking.of(tokenizer, masked.fraction)
         train, validation = (with_hidden_tokens(split, masking) for split in (train, validation))
     model = StudentWithObjectives(student, config.objectives, outputs, labelled=False)
@@ -153,6 +153,11 @@ def distill_general(
     tokenizer.save_pretrained(out / "model")
     forget_checkpoints(out / "checkpoints")
     return summarize(learned, result, len(validation)) | {"validation_loss_before": loss_before}
+
+
+def _teacher_head(folder: Path, student: PreTrainedTokenizerBase) -> TeacherHead:
+    check_same_vocabulary(load_tokenizer(folder), student)
+    return TeacherHead(load_masked_lm(folder, "teacher.model", HEADLESS))
 
 
 def _checkpoint_of(model: StudentWithObjectives) -> PreTrainedModel:

@@ -46,13 +46,13 @@ def fields(kind: Any) -> dict[str, Any]:
 
 
 def needs_value(kind: Any) -> list[str]:
-    """Name the fields without a default, or whose default 0 switches something off."""
+    """Name the fields without a default, or whose default 0 or () switches something off."""
     sections = [member for member in members(kind) if dataclasses.is_dataclass(member)]
     return [
         field.name
         for section in sections
         for field in dataclasses.fields(section)
-        if field.default in (dataclasses.MISSING, 0)
+        if field.default in (dataclasses.MISSING, 0, ())
         and field.default_factory is dataclasses.MISSING
     ]
 

@@ -122,7 +122,7 @@ def test_the_loss_is_that_of_the_library_and_nothing_is_asked_elsewhere(masked_l
     learner = MaskedLanguageLearner(load_masked_lm(masked_lm, "teacher.model", ""))
     whole = AutoModelForMaskedLM.from_pretrained(masked_lm).eval()
     examples = tokenize(load_split(plain_data, "test"), tokenizer, 32)
-    examples = with_hidden_tokens(examples, Masking.of(tokenizer, 0.15))
+    examples = with_hidden_tokens(examples, Masking.of(tokenizer, 0.4))
     batch = Collate(tokenizer.pad_token_id)([examples[row] for row in range(40)])
     labels = torch.full_like(batch["input_ids"], -100)
     for row, positions in enumerate(batch["masked_positions"]):
@@ -134,7 +134,7 @@ def test_the_loss_is_that_of_the_library_and_nothing_is_asked_elsewhere(masked_l
         asked = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
         wanted = whole(**asked, labels=labels)
     assert found["loss"].item() == pytest.approx(wanted.loss.item(), rel=1e-5)
-    assert len(found["logits"]) == int((labels != -100).sum()) < labels.numel() / 4
+    assert len(found["logits"]) == int((labels != -100).sum()) < labels.numel() / 2
 
 
 @torch.no_grad()

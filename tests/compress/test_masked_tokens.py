@@ -272,7 +272,8 @@ def test_states_are_those_of_the_text_with_hidden_tokens(states, plain_texts, ma
 
 def test_a_teacher_without_a_head_is_refused(tiny_checkpoint, plain_texts, tmp_path):
     with pytest.raises(
-        ModelError, match=r"has no weights cls\..*, expected .* in teacher\.model; name one, or use"
+        ModelError,
+        match=r"has no weights cls\..*, expected .* in teacher\.model; name one, make one",
     ):
         keep_untuned_teacher(
             model=str(tiny_checkpoint), seed=0, texts=plain_texts, out=tmp_path, cut=True, head=True

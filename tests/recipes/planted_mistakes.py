@@ -94,10 +94,11 @@ PLANTED = {
         "small.yaml:24: distill.objectives.hidden.positions is 'token', expected one of 'tokens', "
         "'first'; did you mean 'tokens'?",
     ),
-    "choice of one": (
+    "unknown kind of task": (
         "kind: text-classification",
         "kind: ner",
-        "small.yaml:5: task.kind is 'ner', expected 'text-classification'",
+        "small.yaml:5: task.kind is 'ner', expected one of 'text-classification', "
+        "'masked-language-model'",
     ),
     "empty value": (
         "  model: hf:bert-base-uncased",
@@ -134,6 +135,18 @@ PLANTED = {
         "  validation: 0.1",
         "  validation: [0.1]",
         f"small.yaml:10: data.validation is [0.1], expected a fraction or {SOURCE}",
+    ),
+    "one text a line where labels are learned": (
+        "  train: reviews.csv",
+        "  train: reviews.csv\n  format: text",
+        "small.yaml:10: data.format is 'text', expected one with a column of labels, which "
+        "task.kind 'text-classification' learns",
+    ),
+    "labels of plain texts": (
+        "kind: text-classification",
+        "kind: masked-language-model",
+        "small.yaml:6: task.labels has 2 entries, expected none where kind is "
+        "'masked-language-model', which reads plain texts",
     ),
     "percent for a fraction": (
         "  neurons: 0.5",
@@ -524,9 +537,9 @@ PLANTED = {
     "unknown parent": (
         "seed: 3",
         "extends: quickstrat",
-        "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of quickstart, "
-        "sentiment_base, sentiment_bilstm, sentiment_extreme, sst2_hub or the path of a .yaml "
-        "file; did you mean 'quickstart'?",
+        "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of masked_words, "
+        "quickstart, sentiment_base, sentiment_bilstm, sentiment_extreme, sst2_hub or the path of "
+        "a .yaml file; did you mean 'quickstart'?",
     ),
 }
 

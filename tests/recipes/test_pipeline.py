@@ -100,6 +100,14 @@ def test_a_student_that_learned_on_plain_text_is_where_distillation_starts(plann
     assert "teacher" not in texts
 
 
+def test_a_language_model_of_plain_texts_ends_with_the_teacher(planned):
+    sections = [f"{name}=null" for name in ("distill", "prune", "quantize", "compile", "evaluate")]
+    steps = planned("task={kind: masked-language-model}", "task.labels=[]", *sections)
+    assert list(steps) == ["data", "teacher"]
+    assert steps["teacher"].params["data"] == steps["data"].folder
+    assert set(changed(*map(fingerprints, (planned(), steps)))) == {"data", "teacher"}
+
+
 def test_hidden_tokens_need_the_teachers_head_and_its_vocabulary(planned, here):
     (here / "small").mkdir()
     other = "general.student.init=./small"

@@ -34,6 +34,8 @@ def keys_of(section: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
 def shown(default: object) -> str:
     if default is dataclasses.MISSING:
         return "-"
+    if default == ():
+        return "none"
     return str(default).lower() if default is None or default is True else str(default)
 
 

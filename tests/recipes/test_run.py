@@ -1,4 +1,5 @@
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -106,6 +107,27 @@ def test_latencies_of_another_processor_are_not_measured_here(write, here, monke
     with pytest.raises(UserError, match=r"name a table measured there in prune\.latency_table"):
         run(load_recipe(write(), by_latency), here / "work", until="prune")
     assert not (here / "work").exists()
+
+
+def test_a_language_model_is_trained_from_a_recipe_and_measured_once(here, tiny_checkpoint):
+    draw = random.Random(0)
+    words = ["film", "story", "plot", "dull", "bright", "the", "very", "is"]
+    lines = [" ".join(draw.choices(words, k=6)) for _ in range(120)]
+    (here / "plain.txt").write_text("\n".join(lines))
+    (here / "own.yaml").write_text(
+        "extends: masked_words\nabout: a test\n"
+        "data: {train: plain.txt, format: text, columns: {text: text}}\n"
+        f"teacher: {{model: '{tiny_checkpoint}', training: {{epochs: 1}}}}\n"
+    )
+    recipe = load_recipe("own.yaml")
+    first = run(recipe, here / "work")
+    assert [stage.name for stage in first.stages] == ["data", "teacher"]
+    assert first.results is None
+    summary = first.stages[-1].summary
+    assert summary["validation_loss"] < summary["validation_loss_before"]
+    assert summary["pseudo_perplexity"] > 1
+    assert (first.stages[-1].folder / "model/model.safetensors").is_file()
+    assert run(recipe, here / "work").idle
 
 
 def test_a_run_that_stops_early_publishes_nothing(write, here):

@@ -48,6 +48,27 @@ def test_says_what_is_wrong(mistake, write):
     assert len(caught.value.problems) == 1
 
 
+def test_sections_behind_the_teacher_are_refused_where_a_task_ends_with_it(write):
+    kind = ("  kind: text-classification\n  labels: [negative, positive]\n", f"  kind: {PLAIN}\n")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(kind))
+    assert caught.value.problems == [
+        f"small.yaml:{line}: {section} is a section, expected none (null) where task.kind is "
+        "'masked-language-model', whose recipes end with the teacher so far"
+        for section, line in (
+            ("distill", 17), ("prune", 27), ("quantize", 35), ("compile", 37), ("evaluate", 39)
+        )
+    ]  # fmt: skip
+    without = ["distill=null", "prune=null", "quantize=null", "compile=null", "evaluate=null"]
+    assert load_recipe(write(kind), without).task.labels == ()
+    threshold = "data.label_threshold=0.0"
+    with pytest.raises(RecipeError, match=r"because task\.labels has 0 entries, not two"):
+        load_recipe(write(kind), [*without, threshold])
+
+
+PLAIN = "masked-language-model"
+
+
 @pytest.mark.parametrize("mistake", PLANTED_BESIDE_AN_LSTM)
 def test_says_what_an_lstm_cannot_have(mistake, write):
     student, overrides, message = PLANTED_BESIDE_AN_LSTM[mistake]
