@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.errors import BundleError
 
-from ..bundle import MANIFEST, Precision, Target
 from ..buckets import bucket_of
+from ..bundle import MANIFEST, Precision, Target
 
 PRECISION_HINTS: dict[Precision, str] = {
     "float32": "f32",

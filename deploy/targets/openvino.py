@@ -9,19 +9,22 @@ from pathlib import Path
 
 import onnx
 import openvino
+from onnx import ModelProto
 
 from pocketbert.compress.errors import BundleError
 
 from ..buckets import choose_buckets
 from ..bundle import Precision, Target
-from ..graph import save_model
+from ..float_edits import choose_mask
+from ..graph import initializers, producers, save_model
 from ..runners.openvino import OpenvinoRunner
 from . import Built, Ingredients
 from .onnxruntime import lower
 
-# Products of two activations are other operators: MatMul, or part of a fused attention.
 WEIGHT_PRODUCTS = ("FullyConnected", "RNNSeq")
+FUSED = "Subgraph"
 INT8 = ("i8", "u8")
+AFTER_INT8 = "/DequantizationMultiply"
 
 
 def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
@@ -35,9 +38,8 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
     edits = _write_reference(reference, ingredients)
     _convert(reference, model)
     lengths = choose_buckets(ingredients.length_histogram)
-    int8_matmuls, float_weight_matmuls = count_matmuls(
-        OpenvinoRunner(model, ingredients.threads, float_precision, lengths)
-    )
+    runner = OpenvinoRunner(model, ingredients.threads, float_precision, lengths)
+    int8_matmuls, float_weight_matmuls = count_matmuls(runner, onnx.load_model(reference))
     weights = model.with_suffix(".bin")
     target = Target(
         name=name,
@@ -56,14 +58,45 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
     return Built(target=target, files=files, reference=reference, edits=edits)
 
 
-def count_matmuls(runner: OpenvinoRunner) -> tuple[int, int]:
-    """Count products with weights, INT8 and float, in the graph that the plugin executes."""
-    operators = Counter(
-        node.get_rt_info()["runtimePrecision"].astype(str) in INT8
-        for node in runner.runtime_graph().get_ops()
-        if node.get_rt_info()["layerType"].astype(str) in WEIGHT_PRODUCTS
-    )
-    return operators[True], operators[False]
+def count_matmuls(runner: OpenvinoRunner, model: ModelProto) -> tuple[int, int]:
+    """Count products with weights, INT8 and float, in the graph that the plugin executes.
+
+    An operator of that graph says in which format it runs and which operators it was made of. Small
+    products may be part of a fused one, which says FP32: there, what the plugin's INT8 passes put
+    behind a product tells that it is one of integers.
+
+    Args:
+        runner: What runs.
+        model: The graph that it was converted from.
+    """
+    names = _weight_products(model)
+    counts: Counter[bool] = Counter()
+    for node in runner.runtime_graph().get_ops():
+        about = {key: value.astype(str) for key, value in node.get_rt_info().items()}
+        if about.get("layerType") in WEIGHT_PRODUCTS:
+            counts[about["runtimePrecision"] in INT8] += 1
+        elif about.get("layerType") == FUSED:
+            parts = set(about["originalLayersNames"].split(","))
+            int8 = {name for name in names if name + AFTER_INT8 in parts}
+            counts[True] += len(int8)
+            counts[False] += len(names & parts - int8)
+    return counts[True], counts[False]
+
+
+def _weight_products(model: ModelProto) -> set[str]:
+    """Names of the products whose second factor is stored, in float or in INT8."""
+    stored, writers = initializers(model), producers(model)
+    return {
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul"
+        if node.input[1] in stored
+        or (
+            node.input[1] in writers
+            and writers[node.input[1]].op_type == "DequantizeLinear"
+            and writers[node.input[1]].input[0] in stored
+        )
+    }
 
 
 def _float_precision(ingredients: Ingredients) -> Precision:
@@ -87,12 +120,12 @@ def _float_precision(ingredients: Ingredients) -> Precision:
 
 def _write_reference(path: Path, ingredients: Ingredients) -> dict[str, int]:
     """Write the ONNX file that is converted, in the number formats of the instruction set."""
-    float_model = onnx.load_model(ingredients.exported / "model.onnx")
-    if ingredients.quantized is None:
-        save_model(float_model, path)
-        return {}
-    model = onnx.load_model(ingredients.quantized / "model.onnx")
-    edits = lower(model, float_model, ingredients.isa)
+    model = float_model = onnx.load_model(ingredients.exported / "model.onnx")
+    edits = {}
+    if ingredients.quantized is not None:
+        model = onnx.load_model(ingredients.quantized / "model.onnx")
+        edits = lower(model, float_model, ingredients.isa)
+    edits["choose_mask"] = choose_mask(model)
     save_model(model, path)
     return edits
 
