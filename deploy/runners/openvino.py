@@ -81,7 +81,7 @@ class OpenvinoRunner:
 
     def _request(self, length: int | None) -> Any:
         """This thread's own request for inputs of a length; a request serves one call at a time."""
-        requests = self._requests.__dict__
+        requests: dict[int | None, Any] = vars(self._requests).setdefault("by_length", {})
         if length not in requests:
             requests[length] = self._compile(length).create_infer_request()
         return requests[length]

@@ -21,6 +21,9 @@ from ..runners.openvino import OpenvinoRunner
 from . import Built, Ingredients
 from .onnxruntime import lower
 
+# Each compiled length has a copy of the weights, and they push each other out of the processor's
+# cache: more lengths than this were measured to cost more than the padding that they save.
+MAX_BUCKETS = 3
 WEIGHT_PRODUCTS = ("FullyConnected", "RNNSeq")
 FUSED = "Subgraph"
 INT8 = ("i8", "u8")
@@ -37,7 +40,7 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
     reference, model = scratch / "reference.onnx", scratch / "model.xml"
     edits = _write_reference(reference, ingredients)
     _convert(reference, model)
-    lengths = choose_buckets(ingredients.length_histogram)
+    lengths = choose_buckets(ingredients.length_histogram, max_buckets=MAX_BUCKETS)
     runner = OpenvinoRunner(model, ingredients.threads, float_precision, lengths)
     int8_matmuls, float_weight_matmuls = count_matmuls(runner, onnx.load_model(reference))
     weights = model.with_suffix(".bin")
