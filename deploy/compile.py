@@ -99,6 +99,7 @@ def compile_bundle(
             files["calibration.json"] = quantized / "calibration.json"
         manifest = _manifest(name, targets, description, exported, ingredients, lineage, measured)
         write_bundle(out / "bundle", files, manifest)
+        zeros = describe_zeros(built[0].reference, built[0].files.values())
     for target in targets:
         if why_not_here(target) is None:
             _check_here(out / "bundle", target.name)
@@ -111,7 +112,7 @@ def compile_bundle(
         "edits": built[0].edits,
         **measured,
         "bytes": first.bytes,
-        **describe_zeros(out / "bundle" / first.path),
+        **zeros,
         "bundle_bytes": sum(f.stat().st_size for f in (out / "bundle").rglob("*") if f.is_file()),
         "targets": [target.name for target in targets],
     }

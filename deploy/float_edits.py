@@ -63,6 +63,38 @@ def broadcast_mask(model: ModelProto) -> int:
     return count
 
 
+def choose_mask(model: ModelProto) -> int:
+    """Write the mask of `broadcast_mask` as a choice between 0 and -1e4, the same numbers.
+
+    Where a bias is a constant, as one on distances is at a fixed length, OpenVINO's INT8 passes add
+    -1e4 to it first: of `(1 - keep) * -1e4 + bias` half of a float's digits are lost. A choice is
+    no sum.
+    """
+    producer, values = producers(model), constants(model)
+    count = 0
+    for scaled in [node for node in model.graph.node if node.op_type == "Mul"]:
+        drop = producer.get(scaled.input[0])
+        scale = values.get(scaled.input[1])
+        if drop is None or drop.op_type != "Sub" or scale is None or np.any(scale != MASK_VALUE):
+            continue
+        keep = producer.get(drop.input[1])
+        if keep is None or keep.op_type != "Cast":
+            continue
+        nothing, kept = f"{scaled.output[0]}_nothing", f"{scaled.output[0]}_kept"
+        add_constant(model, nothing, np.array(0, dtype=np.float32))
+        replace_nodes(
+            model,
+            [scaled],
+            [
+                helper.make_node("Cast", [keep.input[0]], [kept], to=TensorProto.BOOL),
+                helper.make_node("Where", [kept, nothing, scaled.input[1]], scaled.output),
+            ],
+        )
+        count += 1
+    drop_unused(model)
+    return count
+
+
 def drop_identities(model: ModelProto) -> int:
     """Let readers of an Identity's output read its input: an exporter shares equal weights so."""
     nodes = [node for node in model.graph.node if node.op_type == "Identity"]

@@ -1,6 +1,7 @@
 """Zeros among the weights of an exported or quantized model."""
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,19 @@ def weight_zeros(model: ModelProto) -> list[MatrixZeros]:
     return found
 
 
-def describe_zeros(path: Path) -> dict[str, Any]:
-    """Return what zeros there are in a model's file and what a compressed transfer makes of it."""
+def describe_zeros(path: Path, shipped: Iterable[Path]) -> dict[str, Any]:
+    """Return what zeros there are in a model and what a compressed transfer makes of its files.
+
+    Args:
+        path: The model as ONNX.
+        shipped: Files that ship, whatever their format.
+    """
     matrices = weight_zeros(onnx.load_model(path))
     weights = sum(matrix.weights for matrix in matrices)
     return {
         "zero_weights": sum(matrix.zeros for matrix in matrices) / max(1, weights),
         "two_of_four_matmuls": sum(matrix.two_of_four for matrix in matrices),
-        "deflated_bytes": len(zlib.compress(path.read_bytes())),
+        "deflated_bytes": sum(len(zlib.compress(file.read_bytes())) for file in shipped),
     }
 
 

@@ -50,11 +50,11 @@ def open_artifact(
     return Engine.open(folder, artifact.target, threads)
 
 
-def weights_file(artifact: Artifact) -> Path:
-    """The file that holds an artifact's weights; of a bundle that of the target measured."""
+def weights_bytes(artifact: Artifact) -> int:
+    """Size of the file that holds an artifact's weights; of a bundle of the target measured."""
     folder = Path(artifact.folder)
     if artifact.kind == "model":
-        return folder / "model.safetensors"
+        return (folder / "model.safetensors").stat().st_size
     if artifact.kind == "onnx":
-        return folder / "model.onnx"
-    return folder / choose_target(read_bundle(folder).manifest.targets, artifact.target)[0].path
+        return (folder / "model.onnx").stat().st_size
+    return choose_target(read_bundle(folder).manifest.targets, artifact.target)[0].bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pocketbert.compress.errors import ModelError
 
-from .artifacts import Artifact, weights_file
+from .artifacts import Artifact, weights_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def footprint(artifact: Artifact) -> Footprint:
     model = Path(artifact.model_folder) if artifact.model_folder else None
     files = (path for path in Path(artifact.folder).rglob("*") if path.is_file())
     return Footprint(
-        weights_bytes=weights_file(artifact).stat().st_size,
+        weights_bytes=weights_bytes(artifact),
         total_bytes=sum(path.stat().st_size for path in files),
         parameters=count_parameters(model / "model.safetensors") if model else None,
     )

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pocketbert.deploy.cpu import available_isas
+from pocketbert.deploy.runners import RUNNERS
 from pocketbert.eval.environment import describe_environment
 
 EXTRAS = {
@@ -30,6 +31,7 @@ EXTRAS = {
             "psutil",
         ),
     ),
+    "run OpenVINO targets": ("pocketbert[openvino]", ("openvino",)),
     "read Parquet files": ("pocketbert[compress]", ("pyarrow",)),
     "load data sets from the hub": ("pocketbert[compress]", ("datasets",)),
 }
@@ -39,7 +41,7 @@ LAYOUTS = {
     "arm64": "signed activations and weights",
     "any": "none; this processor runs bundles in FP32",
 }
-OTHER_TARGETS = ("OpenVINO", "TensorRT")
+OTHER_TARGETS = ("TensorRT",)
 
 
 def extra_with(module: str) -> str | None:
@@ -127,10 +129,11 @@ def diagnose() -> Diagnosis:
 
 
 def _targets() -> dict[str, str]:
-    version = _version("onnxruntime")
-    found = f"ready (onnxruntime {version})" if version else "missing: pip install pocketbert"
-    others = dict.fromkeys(OTHER_TARGETS, "not a target of this version of pocketbert")
-    return {"onnxruntime": found} | others
+    found = {}
+    for name, row in RUNNERS.items():
+        version = _version(row.package)
+        found[name] = f"ready ({row.package} {version})" if version else f"missing: {row.install}"
+    return found | dict.fromkeys(OTHER_TARGETS, "not a target of this version of pocketbert")
 
 
 def _ability(name: str, extra: str, packages: tuple[str, ...]) -> Ability:

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from pocketbert.compress.errors import UserError
 from pocketbert.deploy.cpu import available_isas
+from pocketbert.deploy.runners import why_not
 
 from .cache import StageCache, StageResult, Step
 from .pipeline import STAGES, plan
@@ -54,6 +55,8 @@ def run(recipe: Recipe, work: Path, until: str | None = None) -> Run:
         _check_engine_runs_here(recipe, "stop with --until compile")
     if any(step.name == "latency-table" for step in steps):
         _check_engine_runs_here(recipe, "name a table measured there in prune.latency_table")
+    if any(step.name == "compile" for step in steps):
+        _check_targets_can_be_built(recipe)
     stages: list[StageResult] = []
     for step in steps:
         if step.name == "report":
@@ -89,6 +92,16 @@ def _check_engine_runs_here(recipe: Recipe, way_out: str) -> None:
             f"compile.isa is {isa!r} but this processor has {', '.join(available[:-1])}, so the "
             f"engine cannot be measured here; {way_out}, or set compile.isa=auto"
         )
+
+
+def _check_targets_can_be_built(recipe: Recipe) -> None:
+    """Say before anything is trained that OpenVINO, which converts its target, is missing."""
+    for key, names in (("target", (recipe.compile.target,)), ("also", recipe.compile.also)):
+        reason = why_not("openvino") if "openvino" in names else None
+        if reason:
+            raise UserError(
+                f"compile.{key} has openvino, but {reason}; install it, or leave openvino out"
+            )
 
 
 def _records(stages: Sequence[StageResult]) -> list[dict[str, object]]:

@@ -49,6 +49,11 @@ RUNNERS: dict[str, Row] = {
     "onnxruntime": Row(
         "pocketbert.deploy.runners.ort:open_target", "onnxruntime", "pip install onnxruntime"
     ),
+    "openvino": Row(
+        "pocketbert.deploy.runners.openvino:open_target",
+        "openvino",
+        "pip install 'pocketbert[openvino]'",
+    ),
 }
 
 

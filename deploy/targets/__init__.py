@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from pocketbert.compress.errors import BundleError
+
 from ..bundle import Precision, Target
 from ..cpu import Isa
+from ..runners import RUNNERS, why_not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ TargetBuilder = Callable[[str, Ingredients, Path], Built]
 
 TARGETS: dict[str, str] = {
     "onnxruntime": "pocketbert.deploy.targets.onnxruntime:build",
+    "openvino": "pocketbert.deploy.targets.openvino:build",
 }
 
 
@@ -71,5 +75,10 @@ def build_target(runtime: str, name: str, ingredients: Ingredients, scratch: Pat
         BundleError: The runtime is not installed or refuses the model.
     """
     module, function = TARGETS[runtime].split(":")
-    build: TargetBuilder = getattr(import_module(module), function)
+    try:
+        build: TargetBuilder = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name != RUNNERS[runtime].package:
+            raise
+        raise BundleError(f"the target {name} cannot be built here, {why_not(runtime)}") from error
     return build(name, ingredients, scratch)

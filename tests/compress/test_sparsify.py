@@ -167,7 +167,7 @@ def model_in(folder):
 
 def test_zeros_of_a_dense_model_are_none_and_compress_badly(student, tiny_data, tmp_path):
     export_onnx(out=tmp_path, data=tiny_data, model=student[0])
-    described = describe_zeros(tmp_path / "model.onnx")
+    described = describe_zeros(tmp_path / "model.onnx", [tmp_path / "model.onnx"])
     assert described["zero_weights"] == 0.0
     assert described["two_of_four_matmuls"] == 0
     size = (tmp_path / "model.onnx").stat().st_size

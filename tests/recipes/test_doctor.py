@@ -9,6 +9,7 @@ def test_says_what_this_machine_is():
     diagnosis = doctor.diagnose()
     assert diagnosis.int8_isa == available_isas()[0]
     assert diagnosis.free_disk_bytes > 0
+    assert diagnosis.targets["openvino"].startswith("ready (openvino 20")
     assert diagnosis.targets["TensorRT"] == "not a target of this version of pocketbert"
 
 

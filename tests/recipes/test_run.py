@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pocketbert.compress.errors import UserError
+from pocketbert.deploy.runners import RUNNERS, Row
 from pocketbert.recipes.cache import StageResult
 from pocketbert.recipes.load import load_recipe
 from pocketbert.recipes.run import MARKER, REPORTS, _publish, run
@@ -97,6 +98,17 @@ def test_an_engine_that_cannot_run_here_is_said_before_anything_is_spent(write, 
     monkeypatch.setattr("pocketbert.recipes.run.available_isas", lambda: ("x86_64", "any"))
     with pytest.raises(UserError, match=r"stop with --until compile, or set compile\.isa=auto"):
         run(load_recipe(write(), ["compile.isa=arm64"]), here / "work")
+    assert not (here / "work").exists()
+
+
+def test_a_missing_openvino_is_said_before_anything_is_spent(write, here, monkeypatch):
+    (here / "reviews.csv").write_text("review,stars\n")
+    row = Row("nowhere:open_target", "no_such_package", "pip install it")
+    monkeypatch.setitem(RUNNERS, "openvino", row)
+    for key, value in (("target", "openvino"), ("also", "[openvino]")):
+        message = rf"compile\.{key} has openvino, but no_such_package is not installed \(pip inst"
+        with pytest.raises(UserError, match=message):
+            run(load_recipe(write(), [f"compile.{key}={value}"]), here / "work")
     assert not (here / "work").exists()
 
 
