@@ -96,6 +96,7 @@ def _check_engine_runs_here(recipe: Recipe, way_out: str) -> None:
 
 def _check_targets_can_be_built(recipe: Recipe) -> None:
     """Say before anything is trained that OpenVINO, which converts its target, is missing."""
+    assert recipe.compile is not None
     for key, names in (("target", (recipe.compile.target,)), ("also", recipe.compile.also)):
         reason = why_not("openvino") if "openvino" in names else None
         if reason:
