@@ -1,24 +1,30 @@
 """What the recipe may say about quantization and compilation; importable on a device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pocketbert.compress.config import STRICT, check_positive
+from pocketbert.compress.config import ADDED_LATER, STRICT, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeConfig:
-    """Static INT8 with explicit Q/DQ.
+    """INT8.
 
     Attributes:
-        calibration_examples: Training texts, at their real lengths, that set activation ranges.
+        calibration_examples: Training texts, at their real lengths, on which activations are seen.
         calibration: How a range is read from the activations seen.
+        calibration_table: File of a table made before for the same exported model.
+        attention: Quantize both products of attention as well.
+        residuals: Quantize what goes round a sub-layer into its residual sum as well.
         embeddings: Keep the token and position tables in INT8 with one scale a row.
     """
 
     __pydantic_config__ = STRICT
     calibration_examples: int = 256
-    calibration: Literal["minmax", "percentile"] = "minmax"
+    calibration: Literal["minmax", "percentile", "entropy", "mse"] = "minmax"
+    calibration_table: str | None = field(default=None, metadata=ADDED_LATER)
+    attention: bool = field(default=False, metadata=ADDED_LATER)
+    residuals: bool = field(default=False, metadata=ADDED_LATER)
     embeddings: bool = True
 
     def __post_init__(self) -> None:

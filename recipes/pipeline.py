@@ -12,7 +12,7 @@ from pocketbert.compress.config import (
     outputs_wanted,
 )
 from pocketbert.compress.fetch import source_fingerprint
-from pocketbert.deploy.config import CompileConfig
+from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.cpu import available_isas
 from pocketbert.eval.artifacts import Artifact
 
@@ -20,7 +20,8 @@ from .cache import Stage, StageCache, Step
 from .schema import Recipe
 
 EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=3)
-QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=2)
+CALIBRATE = Stage("pocketbert.deploy.calibrate:calibrate")
+QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=3)
 COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=3)
 TEACHER_OUTPUTS = Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs")
 STAGES = {
@@ -38,6 +39,7 @@ STAGES = {
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
     "sparsify": Stage("pocketbert.compress.sparsify:sparsify"),
+    "calibrate-untrained": CALIBRATE,
     "quantize-untrained": QUANTIZE,
     "compile-untrained": COMPILE,
     "check-int8": Stage("pocketbert.eval.int8_check:check_int8"),
@@ -49,6 +51,7 @@ STAGES = {
     "export-sparse": EXPORT,
     "export-qat": EXPORT,
     "export-trimmed": EXPORT,
+    "calibrate": CALIBRATE,
     "quantize": QUANTIZE,
     "compile": COMPILE,
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
@@ -300,11 +303,7 @@ def _engine(
     made: "_Plan", recipe: Recipe, data: Path, exported: Path, which: Literal["", "-untrained"] = ""
 ) -> Path:
     """Add quantization and compilation; return the folder of the latter."""
-    quantized = None
-    if recipe.quantize:
-        quantized = made.stage(
-            f"quantize{which}", config=recipe.quantize, data=data, exported=exported
-        )
+    quantized = _quantize(made, recipe.quantize, data, exported, which) if recipe.quantize else None
     return made.stage(
         f"compile{which}",
         config=_for_this_machine(recipe.compile),
@@ -314,6 +313,22 @@ def _engine(
         lineage={step.name: step.fingerprint for step in made.steps},
         name=recipe.name,
     )
+
+
+def _quantize(
+    made: "_Plan", config: QuantizeConfig, data: Path, exported: Path, which: str
+) -> Path:
+    """Add calibration and quantization; return the folder of the latter."""
+    table = config.calibration_table
+    calibrated = made.stage(
+        f"calibrate{which}",
+        *([table] if table else []),
+        examples=config.calibration_examples,
+        table=table,
+        data=data,
+        exported=exported,
+    )
+    return made.stage(f"quantize{which}", config=config, calibrated=calibrated, exported=exported)
 
 
 @dataclass(frozen=True)

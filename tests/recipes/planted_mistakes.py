@@ -117,7 +117,7 @@ PLANTED = {
         "quantize:\n  calibration_examples: 64",
         "quantize: int8",
         "small.yaml:36: quantize is 'int8', expected a section with the keys "
-        "calibration_examples, calibration, embeddings",
+        "calibration_examples, calibration, calibration_table, attention, residuals, embeddings",
     ),
     "section for a value": (
         "name: small",

@@ -46,7 +46,8 @@ def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
     full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER, *PLAIN_TEXT)
     names = [name.removesuffix("-1") for name in full]
-    int8 = ["quantize-untrained", "compile-untrained", "check-int8", "qat", "export-qat"]
+    int8 = ["calibrate-untrained", "quantize-untrained", "compile-untrained", "check-int8"]
+    int8 += ["qat", "export-qat"]
     assert sorted([*names, *int8], key=list(STAGES).index) == list(STAGES)
 
 

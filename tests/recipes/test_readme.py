@@ -34,7 +34,7 @@ def keys_of(section: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
 def shown(default: object) -> str:
     if default is dataclasses.MISSING:
         return "-"
-    return str(default).lower() if default is None or default is True else str(default)
+    return str(default).lower() if default is None or isinstance(default, bool) else str(default)
 
 
 def test_every_key_is_there_with_its_default():
