@@ -96,7 +96,7 @@ def shift_zero_points(model: ModelProto) -> int:
         is_activation = node.op_type == "QuantizeLinear" or (
             node.op_type == "DequantizeLinear" and node.input[0] not in stored
         )
-        if is_activation:
+        if is_activation and node.input[2] in stored:  # dynamic ones are uint8 by themselves
             shifted.add(node.input[2])
     for name in shifted:
         old = numpy_helper.to_array(stored[name])

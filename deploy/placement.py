@@ -5,13 +5,16 @@ quantized types"): inputs of weighted products always; the attention products an
 sums on request; never softmax, LayerNorm, GELU or the arithmetic of the mask.
 """
 
-from typing import NamedTuple
+from collections.abc import Set
+from typing import NamedTuple, TypeAlias
 
 from onnx import ModelProto, NodeProto
 
 from pocketbert.compress.config import MIN_CHANNELS
 
 from .graph import initializers, producers, readers, weight_matmuls
+
+KeepFloat: TypeAlias = Set[str]
 
 
 class Place(NamedTuple):
@@ -31,28 +34,39 @@ class Place(NamedTuple):
         return str(self.node.input[self.position])
 
 
-def places(model: ModelProto, *, attention: bool, residuals: bool) -> list[Place]:
+def places(
+    model: ModelProto,
+    *,
+    attention: bool,
+    residuals: bool,
+    keep_float: KeepFloat = frozenset(),
+) -> list[Place]:
     """Return the inputs that read quantized activations, in the order of the graph.
 
     Args:
         model: Exported float model.
         attention: Both products of attention as well: query, key, probabilities, value.
         residuals: What goes round a sub-layer into its residual sum as well.
+        keep_float: Names of operators that stay in float.
     """
     found = [Place(node, 0) for node in quantizable_matmuls(model)]
     if attention:
         found += [Place(node, position) for node in attention_matmuls(model) for position in (0, 1)]
     if residuals:
         found += residual_inputs(model)
-    return found
+    return [place for place in found if place.node.name not in keep_float]
 
 
-def quantizable_matmuls(model: ModelProto) -> list[NodeProto]:
+def quantizable_matmuls(model: ModelProto, keep_float: KeepFloat = frozenset()) -> list[NodeProto]:
     """Products with weights, but for the classifier: it costs nothing and decides the answer.
 
     The export writes every Gemm as MatMul and Add (`float_edits.split_gemms`).
     """
-    return [node for node in weight_matmuls(model, MIN_CHANNELS) if node.op_type == "MatMul"]
+    return [
+        node
+        for node in weight_matmuls(model, MIN_CHANNELS)
+        if node.op_type == "MatMul" and node.name not in keep_float
+    ]
 
 
 def attention_matmuls(model: ModelProto) -> list[NodeProto]:

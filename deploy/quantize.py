@@ -1,46 +1,137 @@
-"""The quantize stage: canonical INT8, explicit Q/DQ where the placement says so."""
+"""The quantize stage: an exported model in INT8, once for all targets."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+from onnx import ModelProto
+
+from .activation_ranges import Range
 from .activations import load_float_model
-from .calibration_table import CALIBRATION, read_table
+from .calibration_table import CALIBRATION, CalibrationTable, read_table
 from .config import QuantizeConfig
-from .explicit_int8 import placed_ranges, quantized_model
-from .graph import save_model, weight_matmuls
-from .placement import quantizable_matmuls
+from .dynamic_int8 import dynamic_int8
+from .graph import drop_unused, save_model, weight_matmuls
+from .int8_edits import quantize_embedding_rows, quantize_lstms
+from .placement import KeepFloat, quantizable_matmuls
+from .static_int8 import static_int8
+from .weight_only import weight_only
+
+
+class Method(Protocol):
+    """Quantizes products in place and returns the ranges that it fixed."""
+
+    def __call__(
+        self,
+        model: ModelProto,
+        table: CalibrationTable | None,
+        config: QuantizeConfig,
+        *,
+        symmetric: bool,
+        keep_float: KeepFloat,
+    ) -> dict[str, Range]:
+        """Raise ModelError where there is no symmetric layout."""
+
+
+METHODS: Mapping[str, Method] = {
+    "static": static_int8,
+    "smoothquant": static_int8,  # of the model that the smooth stage made
+    "dynamic": dynamic_int8,
+    "weight_only": weight_only,
+}
 
 
 def quantize(
-    *, out: Path, config: QuantizeConfig, calibrated: Path, exported: Path
+    *, out: Path, config: QuantizeConfig, calibrated: Path | None, exported: Path
 ) -> dict[str, Any]:
-    """Quantize an exported model once for all targets.
+    """Quantize an exported model into the canonical layout, of which targets derive their own.
 
     Args:
         out: Gets `model.onnx` and `calibration.json` (tensor name to lowest and highest value that
             its steps cover).
-        config: Placement, and how ranges are chosen.
-        calibrated: Folder of the calibrate stage.
-        exported: Folder of the export stage.
+        config: Method, placement, and how ranges are chosen.
+        calibrated: Folder of the calibrate stage, for methods that need one.
+        exported: Folder of the export stage (of the smooth stage with `smoothquant`).
 
     Returns:
-        `quantized_matmuls`, `float_weight_matmuls`, `quantized_activations`, `calibration_texts`,
-        `bytes`.
+        `quantized_matmuls`, `float_weight_matmuls`, `quantized_activations`,
+        `embedding_tables`, `quantized_lstms`, `bytes`.
 
     Raises:
         ModelError: The model is quantized already, or the table belongs to another graph.
     """
-    model = load_float_model(exported / "model.onnx")
-    table = read_table(calibrated / CALIBRATION, exported / "model.onnx")
-    save_model(quantized_model(model, table, config), out / "model.onnx")
-    ranges = placed_ranges(model, table, config)
-    (out / "calibration.json").write_text(json.dumps(ranges, indent=2) + "\n")
-    quantized = len(quantizable_matmuls(model))
+    path = exported / "model.onnx"
+    exported_model = load_float_model(path)
+    table = read_table(calibrated / CALIBRATION, path) if calibrated else None
+    return write_quantized(out, exported_model, table, config)
+
+
+def write_quantized(
+    out: Path,
+    exported_model: ModelProto,
+    table: CalibrationTable | None,
+    config: QuantizeConfig,
+    keep_float: KeepFloat = frozenset(),
+) -> dict[str, Any]:
+    """Write the canonical layout into a folder; see `quantize`."""
+    made = _quantized(exported_model, table, config, False, keep_float)
+    save_model(made.model, out / "model.onnx")
+    (out / "calibration.json").write_text(json.dumps(made.ranges, indent=2) + "\n")
+    quantized = len(quantizable_matmuls(exported_model, keep_float))
     return {
         "quantized_matmuls": quantized,
-        "float_weight_matmuls": len(weight_matmuls(model)) - quantized,
-        "quantized_activations": len(ranges),
-        "calibration_texts": table.texts,
+        "float_weight_matmuls": len(weight_matmuls(exported_model)) - quantized,
+        "quantized_activations": len(made.ranges),
+        "embedding_tables": made.embedding_tables,
+        "quantized_lstms": made.quantized_lstms,
         "bytes": (out / "model.onnx").stat().st_size,
     }
+
+
+def quantized_model(
+    exported_model: ModelProto,
+    table: CalibrationTable | None,
+    config: QuantizeConfig,
+    *,
+    symmetric: bool = False,
+    keep_float: KeepFloat = frozenset(),
+) -> ModelProto:
+    """Return a quantized copy of an exported model.
+
+    Args:
+        exported_model: Float model, which stays as it is.
+        table: What was seen of its activations, for methods that need it.
+        config: Method, placement, and how ranges are chosen.
+        symmetric: The layout for TensorRT, zero points of 0; else the canonical one.
+        keep_float: Names of operators that stay in float.
+
+    Raises:
+        ModelError: The method has no symmetric layout.
+    """
+    return _quantized(exported_model, table, config, symmetric, keep_float).model
+
+
+class _Quantized(NamedTuple):
+    model: ModelProto
+    ranges: dict[str, Range]
+    embedding_tables: int
+    quantized_lstms: int
+
+
+def _quantized(
+    exported_model: ModelProto,
+    table: CalibrationTable | None,
+    config: QuantizeConfig,
+    symmetric: bool,
+    keep_float: KeepFloat,
+) -> _Quantized:
+    model = ModelProto()
+    model.CopyFrom(exported_model)
+    ranges = METHODS[config.method](
+        model, table, config, symmetric=symmetric, keep_float=keep_float
+    )
+    tables = quantize_embedding_rows(model) if config.embeddings else 0
+    lstms = quantize_lstms(model)
+    drop_unused(model)
+    return _Quantized(model, ranges, tables, lstms)

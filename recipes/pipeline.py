@@ -20,6 +20,7 @@ from .cache import Stage, StageCache, Step
 from .schema import Recipe
 
 EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=3)
+SMOOTH = Stage("pocketbert.deploy.smoothquant:smooth")
 CALIBRATE = Stage("pocketbert.deploy.calibrate:calibrate")
 QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=3)
 COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=3)
@@ -39,6 +40,7 @@ STAGES = {
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
     "sparsify": Stage("pocketbert.compress.sparsify:sparsify"),
+    "smooth-untrained": SMOOTH,
     "calibrate-untrained": CALIBRATE,
     "quantize-untrained": QUANTIZE,
     "compile-untrained": COMPILE,
@@ -51,6 +53,7 @@ STAGES = {
     "export-sparse": EXPORT,
     "export-qat": EXPORT,
     "export-trimmed": EXPORT,
+    "smooth": SMOOTH,
     "calibrate": CALIBRATE,
     "quantize": QUANTIZE,
     "compile": COMPILE,
@@ -303,7 +306,9 @@ def _engine(
     made: "_Plan", recipe: Recipe, data: Path, exported: Path, which: Literal["", "-untrained"] = ""
 ) -> Path:
     """Add quantization and compilation; return the folder of the latter."""
-    quantized = _quantize(made, recipe.quantize, data, exported, which) if recipe.quantize else None
+    quantized = None
+    if recipe.quantize:
+        exported, quantized = _quantize(made, recipe.quantize, data, exported, which)
     return made.stage(
         f"compile{which}",
         config=_for_this_machine(recipe.compile),
@@ -317,18 +322,22 @@ def _engine(
 
 def _quantize(
     made: "_Plan", config: QuantizeConfig, data: Path, exported: Path, which: str
-) -> Path:
-    """Add calibration and quantization; return the folder of the latter."""
-    table = config.calibration_table
-    calibrated = made.stage(
-        f"calibrate{which}",
-        *([table] if table else []),
-        examples=config.calibration_examples,
-        table=table,
-        data=data,
-        exported=exported,
+) -> tuple[Path, Path]:
+    """Add what makes INT8; return the folders of the float model that it is of, and of its own."""
+    seen: dict[str, Any] = {"examples": config.calibration_examples, "data": data}
+    if config.method == "smoothquant":
+        exported = made.stage(f"smooth{which}", alpha=config.alpha, exported=exported, **seen)
+    calibrated = None
+    if config.calibrated:
+        table = config.calibration_table
+        sources = [table] if table else []
+        calibrated = made.stage(
+            f"calibrate{which}", *sources, table=table, exported=exported, **seen
+        )
+    quantized = made.stage(
+        f"quantize{which}", config=config, calibrated=calibrated, exported=exported
     )
-    return made.stage(f"quantize{which}", config=config, calibrated=calibrated, exported=exported)
+    return exported, quantized
 
 
 @dataclass(frozen=True)

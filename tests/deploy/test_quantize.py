@@ -17,9 +17,8 @@ from pocketbert.deploy.activations import sample_texts
 from pocketbert.deploy.calibrate import observe
 from pocketbert.deploy.config import QuantizeConfig
 from pocketbert.deploy.engine import Engine
-from pocketbert.deploy.explicit_int8 import quantized_model
 from pocketbert.deploy.placement import quantizable_matmuls
-from pocketbert.deploy.quantize import quantize
+from pocketbert.deploy.quantize import quantize, quantized_model
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.tokenizer import Tokenizer
 
