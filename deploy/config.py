@@ -19,6 +19,28 @@ OF_METHODS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuardConfig:
+    """When layers go back to float.
+
+    Attributes:
+        max_drop: Most that the accuracy on the validation split may fall below the float model's.
+        min_agreement: Least share of those texts that get the float model's label, if any.
+        texts: Validation texts on which each layer's harm is measured.
+    """
+
+    __pydantic_config__ = STRICT
+    max_drop: float = 0.003
+    min_agreement: float | None = None
+    texts: int = 256
+
+    def __post_init__(self) -> None:
+        check_fraction("max_drop", self.max_drop)
+        if self.min_agreement is not None:
+            check_fraction("min_agreement", self.min_agreement, low_open=True)
+        check_positive("texts", self.texts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuantizeConfig:
     """INT8.
 
@@ -33,6 +55,7 @@ class QuantizeConfig:
         alpha: `smoothquant`: share of the difficulty that moves from activations into weights.
         weight_bits: `weight_only`: bits of a weight.
         block_size: `weight_only`: weights that share a scale.
+        guard: Layers that INT8 harms go back to float.
     """
 
     __pydantic_config__ = STRICT
@@ -48,6 +71,7 @@ class QuantizeConfig:
     alpha: float = field(default=0.5, metadata=ADDED_LATER)
     weight_bits: Literal[8, 4] = field(default=8, metadata=ADDED_LATER)
     block_size: Literal[32, 64, 128] = field(default=32, metadata=ADDED_LATER)
+    guard: GuardConfig | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         check_positive("calibration_examples", self.calibration_examples)

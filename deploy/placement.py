@@ -12,6 +12,7 @@ from onnx import ModelProto, NodeProto
 
 from pocketbert.compress.config import MIN_CHANNELS
 
+from .config import QuantizeConfig
 from .graph import initializers, producers, readers, weight_matmuls
 
 KeepFloat: TypeAlias = Set[str]
@@ -55,6 +56,19 @@ def places(
     if residuals:
         found += residual_inputs(model)
     return [place for place in found if place.node.name not in keep_float]
+
+
+def quantized_layers(model: ModelProto, config: QuantizeConfig) -> list[tuple[str, ...]]:
+    """Return the names of the operators of each layer that is quantized or left as one.
+
+    Products with weights that read the same tensor, such as query, key and value, are one layer.
+    """
+    products = {node.name for node in quantizable_matmuls(model)}
+    layers: dict[str, dict[str, None]] = {}
+    for place in places(model, attention=config.attention, residuals=config.residuals):
+        name = place.node.name
+        layers.setdefault(place.tensor if name in products else name, {})[name] = None
+    return [tuple(names) for names in layers.values()]
 
 
 def quantizable_matmuls(model: ModelProto, keep_float: KeepFloat = frozenset()) -> list[NodeProto]:

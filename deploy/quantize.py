@@ -1,7 +1,7 @@
 """The quantize stage: an exported model in INT8, once for all targets."""
 
 import json
-from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -11,12 +11,9 @@ from .activation_ranges import Range
 from .activations import load_float_model
 from .calibration_table import CALIBRATION, CalibrationTable, read_table
 from .config import QuantizeConfig
-from .dynamic_int8 import dynamic_int8
 from .graph import drop_unused, save_model, weight_matmuls
 from .int8_edits import quantize_embedding_rows, quantize_lstms
 from .placement import KeepFloat, quantizable_matmuls
-from .static_int8 import static_int8
-from .weight_only import weight_only
 
 
 class Method(Protocol):
@@ -34,11 +31,12 @@ class Method(Protocol):
         """Raise ModelError where there is no symmetric layout."""
 
 
-METHODS: Mapping[str, Method] = {
-    "static": static_int8,
-    "smoothquant": static_int8,  # of the model that the smooth stage made
-    "dynamic": dynamic_int8,
-    "weight_only": weight_only,
+METHODS = {
+    "static": "pocketbert.deploy.static_int8:static_int8",
+    # Of the model that the smooth stage made:
+    "smoothquant": "pocketbert.deploy.static_int8:static_int8",
+    "dynamic": "pocketbert.deploy.dynamic_int8:dynamic_int8",
+    "weight_only": "pocketbert.deploy.weight_only:weight_only",
 }
 
 
@@ -128,9 +126,9 @@ def _quantized(
 ) -> _Quantized:
     model = ModelProto()
     model.CopyFrom(exported_model)
-    ranges = METHODS[config.method](
-        model, table, config, symmetric=symmetric, keep_float=keep_float
-    )
+    module, function = METHODS[config.method].split(":")
+    method: Method = getattr(import_module(module), function)
+    ranges = method(model, table, config, symmetric=symmetric, keep_float=keep_float)
     tables = quantize_embedding_rows(model) if config.embeddings else 0
     lstms = quantize_lstms(model)
     drop_unused(model)

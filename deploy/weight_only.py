@@ -1,7 +1,9 @@
 """Weights in blocks of few bits, activations in float: for size, not for speed."""
 
+import logging
+from typing import Any
+
 from onnx import ModelProto
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from pocketbert.compress.errors import ModelError
 
@@ -44,7 +46,7 @@ def weight_only(
             "than ONNX Runtime; change the method or the target"
         )
     chosen = {node.name for node in quantizable_matmuls(model, keep_float)}
-    MatMulNBitsQuantizer(
+    _quantizer()(
         model,
         bits=config.weight_bits,
         block_size=config.block_size,
@@ -54,3 +56,14 @@ def weight_only(
         op_types_to_quantize=("MatMul",),
     ).process()
     return {}
+
+
+def _quantizer() -> Any:
+    """Import ONNX Runtime's quantizer without what it does to the program's log."""
+    root = logging.getLogger()
+    root.addHandler(silent := logging.NullHandler())  # else it installs one that prints everything
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    root.removeHandler(silent)
+    logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(logging.WARNING)
+    return MatMulNBitsQuantizer

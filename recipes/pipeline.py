@@ -56,6 +56,7 @@ STAGES = {
     "smooth": SMOOTH,
     "calibrate": CALIBRATE,
     "quantize": QUANTIZE,
+    "guard-int8": Stage("pocketbert.eval.int8_guard:guard_int8"),
     "compile": COMPILE,
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
     "report": Stage("pocketbert.eval.report:write_report"),
@@ -334,9 +335,12 @@ def _quantize(
         calibrated = made.stage(
             f"calibrate{which}", *sources, table=table, exported=exported, **seen
         )
-    quantized = made.stage(
-        f"quantize{which}", config=config, calibrated=calibrated, exported=exported
-    )
+    reading: dict[str, Any] = {"calibrated": calibrated, "exported": exported}
+    quantized = made.stage(f"quantize{which}", config=replace(config, guard=None), **reading)
+    if config.guard and not which:  # an engine that is only tried shows what INT8 costs as it is
+        quantized = made.stage(
+            "guard-int8", config=config, data=data, quantized=quantized, **reading
+        )
     return exported, quantized
 
 

@@ -268,7 +268,8 @@ def values_of(section: str, key: str) -> list[Any]:
     return found
 
 
-# Every row sets the first; the next changes no model; the rest is in test_quantize_methods.py.
+# Every row sets the first; the next changes no model; the rest is in test_quantize_methods.py and
+# test_int8_guard.py.
 QUANTIZED_ELSEWHERE = (
     "calibration_examples",
     "calibration_table",
@@ -276,6 +277,9 @@ QUANTIZED_ELSEWHERE = (
     "alpha",
     "weight_bits",
     "block_size",
+    "guard.max_drop",
+    "guard.min_agreement",
+    "guard.texts",
 )
 
 

@@ -1,5 +1,8 @@
 """What each method of INT8 computes, against numpy, and that the engine's layout takes it."""
 
+import subprocess
+import sys
+import textwrap
 from collections import Counter
 
 import numpy as np
@@ -249,3 +252,15 @@ def test_named_operators_stay_in_float(method, left, bert):
     in_float = {node.name for node in weight_matmuls(model)}
     assert len(names) - len(in_float - {"classifier"} & set(names)) == left
     assert set(names[:2]) <= in_float
+
+
+def test_blocks_of_weights_leave_the_log_as_it_was():
+    script = """
+        import logging
+        from pathlib import Path
+        from pocketbert.deploy.weight_only import _quantizer
+        _quantizer()
+        assert logging.getLogger().handlers == [], logging.getLogger().handlers
+        assert logging.getLogger().level == logging.WARNING
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)

@@ -118,7 +118,13 @@ PLANTED = {
         "quantize: int8",
         "small.yaml:36: quantize is 'int8', expected a section with the keys "
         "method, calibration_examples, calibration, calibration_table, attention, residuals, "
-        "embeddings, alpha, weight_bits, block_size",
+        "embeddings, alpha, weight_bits, block_size, guard",
+    ),
+    "a drop in percent": (
+        "quantize:\n  calibration_examples: 64",
+        "quantize:\n  guard: {max_drop: 3}",
+        "small.yaml:37: quantize.guard.max_drop is 3, expected a fraction from 0 up to, not "
+        "including, 1; did you mean 0.03?",
     ),
     "a key of another method": (
         "quantize:\n  calibration_examples: 64",

@@ -42,12 +42,13 @@ PLAIN_TEXT = (
 
 
 SMOOTH = "quantize.method=smoothquant"
+GUARD = "quantize.guard={}"
 
 
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     sparsify = "sparsify={pattern: '2:4'}"
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
-    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER, *PLAIN_TEXT, SMOOTH)
+    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", FURTHER, *PLAIN_TEXT, SMOOTH, GUARD)
     names = [name.removesuffix("-1") for name in full]
     int8 = [
         "smooth-untrained",
@@ -247,6 +248,18 @@ def test_only_methods_that_need_it_are_calibrated_and_smoothed_before(planned):
         steps = planned(f"quantize.method={method}")
         assert not {"smooth", "calibrate"} & set(steps)
         assert steps["quantize"].params["calibrated"] is None
+
+
+def test_the_guard_comes_between_quantization_and_what_ships(planned):
+    learning = "objectives: {logits: {weight: 1}}, training: {epochs: 1, learning_rate: 1e-4}"
+    steps = planned(GUARD, f"qat={{only_below: 0.99, {learning}}}")
+    assert steps["compile"].params["quantized"] == steps["guard-int8"].folder
+    assert steps["guard-int8"].params["quantized"] == steps["quantize"].folder
+    # What decides on training is what INT8 costs as it is.
+    untrained = steps["compile-untrained"].params["quantized"]
+    assert untrained == steps["quantize-untrained"].folder
+    assert planned(GUARD)["quantize"].fingerprint == planned()["quantize"].fingerprint
+    assert "guard-int8" not in planned()
 
 
 def test_how_ranges_are_chosen_and_placed_needs_no_new_calibration(planned, here):
