@@ -55,48 +55,34 @@ def quantize_lstms(model: ModelProto) -> int:
     Both directions share the scales, because DequantizeLinear has one axis. Activations stay in
     float: they are quantized anew at every step, where the runtime can.
     """
-    weights = initializers(model)
     count = 0
     for node in [node for node in model.graph.node if node.op_type == "LSTM"]:
         for index in (1, 2):  # input and recurrent weights: (directions, 4 * hidden, inputs)
-            name = node.input[index]
-            values = numpy_helper.to_array(weights[name])
-            scale = _symmetric_scale(values, axis=(0, 2), limit=127)
-            quantized = [f"{name}_quantized", f"{name}_scale", f"{name}_zero_point"]
-            add_constant(model, quantized[0], _quantized(values, scale, 127))
-            add_constant(model, quantized[1], scale.reshape(-1))
-            add_constant(model, quantized[2], np.zeros(scale.size, dtype=np.int8))
-            node.input[index] = f"{name}_dequantized"
-            dequantize = helper.make_node(
-                "DequantizeLinear", quantized, [node.input[index]], f"{name}_dequantize", axis=1
-            )
-            model.graph.node.insert(0, dequantize)
+            node.input[index] = quantize_weight(model, node.input[index])
         count += 1
     drop_unused(model)
     return count
 
 
-def release_residuals(model: ModelProto) -> int:
-    """Let all but matrix products read the float tensor instead of its quantized copy.
+def quantize_weight(model: ModelProto, name: str) -> str:
+    """Store a weight in INT8 as well, with one symmetric scale per entry of its second axis.
 
-    onnxruntime's quantizer hands the dequantized tensor to every reader, so that residual sums
-    lose precision and gain work.
+    Returns:
+        The tensor that dequantizes it; several readers share one.
     """
-    producer = producers(model)
-    count = 0
-    for node in model.graph.node:
-        if node.op_type in ("MatMul", "QuantizeLinear", "DequantizeLinear"):
-            continue
-        for index, name in enumerate(node.input):
-            dequantize = producer.get(name)
-            if dequantize is None or dequantize.op_type != "DequantizeLinear":
-                continue
-            quantize = producer.get(dequantize.input[0])
-            if quantize is not None and quantize.op_type == "QuantizeLinear":
-                node.input[index] = quantize.input[0]
-                count += 1
-    drop_unused(model)
-    return count
+    read = f"{name}_dequantized"
+    if read in producers(model):
+        return read
+    values = numpy_helper.to_array(initializers(model)[name])
+    others = tuple(axis for axis in range(values.ndim) if axis != 1)
+    scale = _symmetric_scale(values, axis=others, limit=127)
+    stored = [f"{name}_quantized", f"{name}_scale", f"{name}_zero_point"]
+    add_constant(model, stored[0], _quantized(values, scale, 127))
+    add_constant(model, stored[1], scale.reshape(-1))
+    add_constant(model, stored[2], np.zeros(scale.size, dtype=np.int8))
+    node = helper.make_node("DequantizeLinear", stored, [read], f"{name}_dequantize", axis=1)
+    model.graph.node.insert(0, node)
+    return read
 
 
 def shift_zero_points(model: ModelProto) -> int:
@@ -110,7 +96,7 @@ def shift_zero_points(model: ModelProto) -> int:
         is_activation = node.op_type == "QuantizeLinear" or (
             node.op_type == "DequantizeLinear" and node.input[0] not in stored
         )
-        if is_activation:
+        if is_activation and node.input[2] in stored:  # dynamic ones are uint8 by themselves
             shifted.add(node.input[2])
     for name in shifted:
         old = numpy_helper.to_array(stored[name])

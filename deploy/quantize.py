@@ -1,158 +1,135 @@
-"""The quantize stage: canonical INT8, explicit Q/DQ around weight products only."""
+"""The quantize stage: an exported model in INT8, once for all targets."""
 
-import contextlib
-import io
 import json
-import random
-import tempfile
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import ModelProto, numpy_helper
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnx import ModelProto
 
-from pocketbert.compress.config import MIN_CHANNELS
-from pocketbert.compress.data import load_description, load_split
-from pocketbert.compress.progress import Progress, progress
-
+from .activation_ranges import Range
+from .activations import load_float_model
+from .calibration_table import CALIBRATION, CalibrationTable, read_table
 from .config import QuantizeConfig
-from .graph import initializers, save_model, weight_matmuls
-from .int8_edits import quantize_embedding_rows, quantize_lstms, release_residuals
-from .tokenizer import Tokenizer
+from .graph import drop_unused, save_model, weight_matmuls
+from .int8_edits import quantize_embedding_rows, quantize_lstms
+from .placement import KeepFloat, quantizable_matmuls
 
-CALIBRATION_SEED = 0
+
+class Method(Protocol):
+    """Quantizes products in place and returns the ranges that it fixed."""
+
+    def __call__(
+        self,
+        model: ModelProto,
+        table: CalibrationTable | None,
+        config: QuantizeConfig,
+        *,
+        symmetric: bool,
+        keep_float: KeepFloat,
+    ) -> dict[str, Range]:
+        """Raise ModelError where there is no symmetric layout."""
+
+
 METHODS = {
-    "minmax": CalibrationMethod.MinMax,
-    "percentile": CalibrationMethod.Percentile,
+    "static": "pocketbert.deploy.static_int8:static_int8",
+    # Of the model that the smooth stage made:
+    "smoothquant": "pocketbert.deploy.static_int8:static_int8",
+    "dynamic": "pocketbert.deploy.dynamic_int8:dynamic_int8",
+    "weight_only": "pocketbert.deploy.weight_only:weight_only",
 }
 
 
-def quantize(*, out: Path, config: QuantizeConfig, data: Path, exported: Path) -> dict[str, Any]:
-    """Quantize an exported model once for all targets.
-
-    Weights are INT8 per output channel and symmetric. Activations are INT8 per tensor over the
-    range seen, whose zero point costs CPUs nothing: what GELU puts out has no negative side to
-    speak of, and one-sided outliers are common behind LayerNorm. Softmax, LayerNorm, GELU and the
-    attention products stay in float.
+def quantize(
+    *, out: Path, config: QuantizeConfig, calibrated: Path | None, exported: Path
+) -> dict[str, Any]:
+    """Quantize an exported model into the canonical layout, of which targets derive their own.
 
     Args:
-        out: Gets `model.onnx` and `calibration.json` (tensor name to lowest and highest value).
-        config: How activations are calibrated.
-        data: Folder of the data stage; ranges come from training texts only.
-        exported: Folder of the export stage.
+        out: Gets `model.onnx` and `calibration.json` (tensor name to lowest and highest value that
+            its steps cover).
+        config: Method, placement, and how ranges are chosen.
+        calibrated: Folder of the calibrate stage, for methods that need one.
+        exported: Folder of the export stage (of the smooth stage with `smoothquant`).
 
     Returns:
-        `quantized_matmuls`, `float_weight_matmuls`, `embedding_tables`, `quantized_lstms`,
-        `residuals_released`, `calibration_texts`, `bytes`.
+        `quantized_matmuls`, `float_weight_matmuls`, `quantized_activations`,
+        `embedding_tables`, `quantized_lstms`, `bytes`.
+
+    Raises:
+        ModelError: The model is quantized already, or the table belongs to another graph.
     """
-    model = onnx.load_model(exported / "model.onnx")
-    nodes = weight_matmuls(model, MIN_CHANNELS)
-    inputs = [node.name for node in model.graph.input]
-    texts = _calibration_texts(data, config.calibration_examples)
-    tokenizer = Tokenizer(exported / "tokenizer.json", load_description(data).max_length)
+    path = exported / "model.onnx"
+    exported_model = load_float_model(path)
+    table = read_table(calibrated / CALIBRATION, path) if calibrated else None
+    return write_quantized(out, exported_model, table, config)
 
-    with progress("Calibrate", total=len(texts), unit="text") as bar:
-        reader = _Texts(texts, tokenizer, inputs, bar)
-        quantized = _quantize(exported / "model.onnx", reader, config, [n.name for n in nodes])
-    released = release_residuals(quantized)
-    tables = quantize_embedding_rows(quantized) if config.embeddings else 0
-    lstms = quantize_lstms(quantized)
 
-    save_model(quantized, out / "model.onnx")
-    ranges = _ranges(quantized)
-    (out / "calibration.json").write_text(json.dumps(ranges, indent=2) + "\n")
+def write_quantized(
+    out: Path,
+    exported_model: ModelProto,
+    table: CalibrationTable | None,
+    config: QuantizeConfig,
+    keep_float: KeepFloat = frozenset(),
+) -> dict[str, Any]:
+    """Write the canonical layout into a folder; see `quantize`."""
+    made = _quantized(exported_model, table, config, False, keep_float)
+    save_model(made.model, out / "model.onnx")
+    (out / "calibration.json").write_text(json.dumps(made.ranges, indent=2) + "\n")
+    quantized = len(quantizable_matmuls(exported_model, keep_float))
     return {
-        "quantized_matmuls": len(nodes),
-        "float_weight_matmuls": len(weight_matmuls(model)) - len(nodes),
-        "embedding_tables": tables,
-        "quantized_lstms": lstms,
-        "residuals_released": released,
-        "calibration_texts": len(texts),
+        "quantized_matmuls": quantized,
+        "float_weight_matmuls": len(weight_matmuls(exported_model)) - quantized,
+        "quantized_activations": len(made.ranges),
+        "embedding_tables": made.embedding_tables,
+        "quantized_lstms": made.quantized_lstms,
         "bytes": (out / "model.onnx").stat().st_size,
     }
 
 
-class _Texts(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds one text at a time: padding must not enter a range."""
-
-    def __init__(
-        self, texts: list[str], tokenizer: Tokenizer, inputs: list[str], bar: Progress
-    ) -> None:
-        self._texts = texts
-        self._tokenizer = tokenizer
-        self._inputs = inputs
-        self._bar = bar
-        self.set_range(0, len(texts))
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def set_range(self, start_index: int, end_index: int) -> None:
-        self._part = iter(self._texts[start_index:end_index])
-
-    def get_next(self) -> dict[str, NDArray[np.int64]] | None:
-        text = next(self._part, None)
-        if text is None:
-            return None
-        self._bar.advance(1)
-        encoded = self._tokenizer.encode([text])
-        return {name: encoded[name] for name in self._inputs}
-
-
-def _calibration_texts(data: Path, count: int) -> list[str]:
-    texts = load_split(data, "train").texts
-    return random.Random(CALIBRATION_SEED).sample(texts, min(count, len(texts)))
-
-
-def _quantize(
-    path: Path, reader: CalibrationDataReader, config: QuantizeConfig, nodes: list[str]
+def quantized_model(
+    exported_model: ModelProto,
+    table: CalibrationTable | None,
+    config: QuantizeConfig,
+    *,
+    symmetric: bool = False,
+    keep_float: KeepFloat = frozenset(),
 ) -> ModelProto:
-    with tempfile.TemporaryDirectory() as scratch:
-        with_shapes, result = Path(scratch) / "shapes.onnx", Path(scratch) / "int8.onnx"
-        quant_pre_process(path, with_shapes, skip_symbolic_shape=True, skip_optimization=True)
-        # onnxruntime prints its progress to stdout, which belongs to the command's result.
-        with contextlib.redirect_stdout(io.StringIO()):
-            quantize_static(
-                with_shapes,
-                result,
-                reader,
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QInt8,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                op_types_to_quantize=["MatMul"],
-                nodes_to_quantize=nodes,
-                calibrate_method=METHODS[config.calibration],
-                extra_options={
-                    "ActivationSymmetric": False,
-                    "WeightSymmetric": True,
-                    "QuantizeBias": False,
-                    # Texts of different lengths do not stack; one by one, memory stays small too.
-                    "CalibStridedMinMax": 1,
-                    "OpTypesToExcludeOutputQuantization": ["MatMul"],
-                },
-            )
-        return onnx.load_model(result)
+    """Return a quantized copy of an exported model.
+
+    Args:
+        exported_model: Float model, which stays as it is.
+        table: What was seen of its activations, for methods that need it.
+        config: Method, placement, and how ranges are chosen.
+        symmetric: The layout for TensorRT, zero points of 0; else the canonical one.
+        keep_float: Names of operators that stay in float.
+
+    Raises:
+        ModelError: The method has no symmetric layout.
+    """
+    return _quantized(exported_model, table, config, symmetric, keep_float).model
 
 
-def _ranges(model: ModelProto) -> dict[str, tuple[float, float]]:
-    """Lowest and highest value that each quantized activation can hold."""
-    stored = initializers(model)
-    ranges = {}
-    for node in model.graph.node:
-        if node.op_type == "QuantizeLinear":
-            scale, zero_point = (
-                float(numpy_helper.to_array(stored[name])) for name in node.input[1:]
-            )
-            ranges[node.input[0]] = ((-128 - zero_point) * scale, (127 - zero_point) * scale)
-    return ranges
+class _Quantized(NamedTuple):
+    model: ModelProto
+    ranges: dict[str, Range]
+    embedding_tables: int
+    quantized_lstms: int
+
+
+def _quantized(
+    exported_model: ModelProto,
+    table: CalibrationTable | None,
+    config: QuantizeConfig,
+    symmetric: bool,
+    keep_float: KeepFloat,
+) -> _Quantized:
+    model = ModelProto()
+    model.CopyFrom(exported_model)
+    module, function = METHODS[config.method].split(":")
+    method: Method = getattr(import_module(module), function)
+    ranges = method(model, table, config, symmetric=symmetric, keep_float=keep_float)
+    tables = quantize_embedding_rows(model) if config.embeddings else 0
+    lstms = quantize_lstms(model)
+    drop_unused(model)
+    return _Quantized(model, ranges, tables, lstms)

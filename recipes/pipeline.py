@@ -12,7 +12,7 @@ from pocketbert.compress.config import (
     outputs_wanted,
 )
 from pocketbert.compress.fetch import source_fingerprint
-from pocketbert.deploy.config import ChooseConfig, CompileConfig
+from pocketbert.deploy.config import ChooseConfig, CompileConfig, QuantizeConfig
 from pocketbert.deploy.cpu import available_isas
 from pocketbert.eval.artifacts import Artifact
 
@@ -20,7 +20,9 @@ from .cache import Stage, StageCache, Step
 from .schema import Recipe
 
 EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=4)
-QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=2)
+SMOOTH = Stage("pocketbert.deploy.smoothquant:smooth")
+CALIBRATE = Stage("pocketbert.deploy.calibrate:calibrate")
+QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=3)
 COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=4)
 TEACHER_OUTPUTS = Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs")
 STAGES = {
@@ -38,6 +40,8 @@ STAGES = {
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
     "sparsify": Stage("pocketbert.compress.sparsify:sparsify"),
+    "smooth-untrained": SMOOTH,
+    "calibrate-untrained": CALIBRATE,
     "quantize-untrained": QUANTIZE,
     "compile-untrained": COMPILE,
     "check-int8": Stage("pocketbert.eval.int8_check:check_int8"),
@@ -49,7 +53,11 @@ STAGES = {
     "export-sparse": EXPORT,
     "export-qat": EXPORT,
     "export-trimmed": EXPORT,
+    "smooth": SMOOTH,
+    "calibrate": CALIBRATE,
     "quantize": QUANTIZE,
+    "quantize-dynamic": QUANTIZE,
+    "guard-int8": Stage("pocketbert.eval.int8_guard:guard_int8"),
     "compile": COMPILE,
     "choose": Stage("pocketbert.eval.choose_targets:choose_targets"),
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
@@ -322,11 +330,16 @@ def _engine(
     made: "_Plan", recipe: Recipe, data: Path, exported: Path, which: Literal["", "-untrained"] = ""
 ) -> Path:
     """Add quantization and compilation; return the folder of the latter."""
-    quantized = None
+    quantized: Path | None = None
+    more: dict[str, Any] = {}
     if recipe.quantize:
-        quantized = made.stage(
-            f"quantize{which}", config=recipe.quantize, data=data, exported=exported
-        )
+        exported, quantized = _quantize(made, recipe.quantize, data, exported, which)
+        if not which and recipe.compile and recipe.compile.target == "auto":
+            config = QuantizeConfig(method="dynamic", embeddings=recipe.quantize.embeddings)
+            dynamic = made.stage(
+                "quantize-dynamic", config=config, calibrated=None, exported=exported
+            )
+            more = {"dynamic": dynamic}
     return made.stage(
         f"compile{which}",
         config=_for_this_machine(recipe.compile),
@@ -335,7 +348,31 @@ def _engine(
         quantized=quantized,
         lineage={step.name: step.fingerprint for step in made.steps},
         name=recipe.name,
+        **more,
     )
+
+
+def _quantize(
+    made: "_Plan", config: QuantizeConfig, data: Path, exported: Path, which: str
+) -> tuple[Path, Path]:
+    """Add what makes INT8; return the folders of the float model that it is of, and of its own."""
+    seen: dict[str, Any] = {"examples": config.calibration_examples, "data": data}
+    if config.method == "smoothquant":
+        exported = made.stage(f"smooth{which}", alpha=config.alpha, exported=exported, **seen)
+    calibrated = None
+    if config.calibrated:
+        table = config.calibration_table
+        sources = [table] if table else []
+        calibrated = made.stage(
+            f"calibrate{which}", *sources, table=table, exported=exported, **seen
+        )
+    reading: dict[str, Any] = {"calibrated": calibrated, "exported": exported}
+    quantized = made.stage(f"quantize{which}", config=replace(config, guard=None), **reading)
+    if config.guard and not which:  # an engine that is only tried shows what INT8 costs as it is
+        quantized = made.stage(
+            "guard-int8", config=config, data=data, quantized=quantized, **reading
+        )
+    return exported, quantized
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,21 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[s
 
 
 @pytest.fixture(scope="session")
+def to_int8(tmp_path_factory: pytest.TempPathFactory):
+    """Calibrate and quantize as the pipeline would; return the summary of the latter."""
+    from pocketbert.deploy.calibrate import calibrate
+    from pocketbert.deploy.quantize import quantize
+
+    def stages(*, out: Path, config, data: Path, exported: Path):
+        calibrated = tmp_path_factory.mktemp("calibrated")
+        examples, table = config.calibration_examples, config.calibration_table
+        calibrate(out=calibrated, examples=examples, table=table, data=data, exported=exported)
+        return quantize(out=out, config=config, calibrated=calibrated, exported=exported)
+
+    return stages
+
+
+@pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the data stage would write, with made-up reviews."""
     from pocketbert.compress.config import DataConfig, TaskConfig

@@ -28,7 +28,6 @@ from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.export import export_onnx
-from pocketbert.deploy.quantize import quantize
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.tokenizer import Tokenizer
 from pocketbert.recipes.expectations import members
@@ -122,6 +121,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "learned in 8 bits": {"qat": {"weight_bits": 8, "calibration_examples": 16} | LEARNING},
     "fewer tokens": {"trim": {"min_count": 2, "texts": [{"source": "TEXTS", "format": "text"}]}},
     "ranges without outliers": {"quantize": {"calibration": "percentile"}},
+    "ranges of least divergence": {"quantize": {"calibration": "entropy"}},
+    "ranges of least error": {"quantize": {"calibration": "mse"}},
+    "attention in INT8": {"quantize": {"attention": True}},
+    "residuals in INT8": {"quantize": {"residuals": True}},
     "float tables": {"quantize": {"embeddings": False}},
     "everything that goes together": distilled(layers=2, embedding_rank=16)
     | {
@@ -188,7 +191,7 @@ def given(teacher, student, outputs, tiny_data, tiny_checkpoint, tmp_path_factor
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_reloads_exports_and_answers_in_int8(row, given, tmp_path, monkeypatch):
+def test_reloads_exports_and_answers_in_int8(row, given, to_int8, tmp_path, monkeypatch):
     stages, paths = given
     folder = stages["student"]
     for section, values in ROWS[row].items():
@@ -211,7 +214,7 @@ def test_reloads_exports_and_answers_in_int8(row, given, tmp_path, monkeypatch):
         path.mkdir()
     data, onnx = stages["data"], deployed["onnx"]
     export_onnx(out=onnx, data=data, model=folder)
-    quantize(
+    to_int8(
         out=deployed["int8"],
         config=config_of(
             "quantize", {"calibration_examples": 16} | ROWS[row].get("quantize", {}), {}
@@ -266,6 +269,21 @@ def values_of(section: str, key: str) -> list[Any]:
     return found
 
 
+# Every row sets the first; the next changes no model; the rest is in test_quantize_methods.py and
+# test_int8_guard.py.
+QUANTIZED_ELSEWHERE = (
+    "calibration_examples",
+    "calibration_table",
+    "method",
+    "alpha",
+    "weight_bits",
+    "block_size",
+    "guard.max_drop",
+    "guard.min_agreement",
+    "guard.texts",
+)
+
+
 def test_no_key_of_a_recipe_is_without_a_row():
     sections = {
         name: members(hint)[0]
@@ -276,8 +294,8 @@ def test_no_key_of_a_recipe_is_without_a_row():
     untried = []
     for section, kind in sections.items():
         for key, (field, hint) in keys_of(kind).items():
-            if section == "quantize" and key == "calibration_examples":
-                continue  # every row sets it
+            if section == "quantize" and key in QUANTIZED_ELSEWHERE:
+                continue
             values = values_of(section, key)
             if get_origin(hint) is Literal:
                 default = [] if field.default is dataclasses.MISSING else [field.default]

@@ -41,7 +41,6 @@ from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.export import export_onnx
-from pocketbert.deploy.quantize import quantize
 from pocketbert.deploy.selftest import selftest
 
 IDS = torch.tensor([[2, 40, 41, 42, 3], [2, 33, 3, 0, 0]])
@@ -198,7 +197,7 @@ def trimmed(folder, data, outputs, out):
 
 @pytest.mark.parametrize("stage", [None, in_twos_of_four, learned_in_int8, trimmed])
 def test_every_later_stage_takes_it_to_an_int8_engine(
-    narrowed, outputs, tiny_data, tmp_path, stage
+    narrowed, outputs, tiny_data, tmp_path, stage, to_int8
 ):
     folders = [tmp_path / name for name in ("model", "onnx", "int8", "bundle")]
     for folder in folders:
@@ -214,7 +213,7 @@ def test_every_later_stage_takes_it_to_an_int8_engine(
     exported = export_onnx(out=onnx, data=tiny_data, model=later)
     assert exported["parity_max_abs"] < 1e-4
     assert exported["edits"]["first_position_only"] == 4  # queries, output and both of the block
-    found = quantize(
+    found = to_int8(
         out=int8, config=QuantizeConfig(calibration_examples=16), data=tiny_data, exported=onnx
     )
     assert found["quantized_matmuls"] == 2 * 6 + 2  # and the word factors' basis and the pooler

@@ -23,7 +23,6 @@ from pocketbert.compress.surgery import widths_of
 from pocketbert.compress.training import accuracy_of
 from pocketbert.deploy.config import QuantizeConfig
 from pocketbert.deploy.export import export_onnx
-from pocketbert.deploy.quantize import quantize
 
 TABLE = LatencyTable(
     hidden_size=32,
@@ -80,7 +79,7 @@ def test_pruned_model_reloads_with_one_call_and_gives_the_same_logits(
     ],
 )
 def test_training_free_pruning_needs_no_teacher_and_reloads_exports_and_quantizes(
-    student, tiny_data, tmp_path, amount, reconstruction, steps
+    student, tiny_data, tmp_path, amount, reconstruction, steps, to_int8
 ):
     table = None
     if "speedup" in amount:
@@ -118,7 +117,7 @@ def test_training_free_pruning_needs_no_teacher_and_reloads_exports_and_quantize
     examples = tokenize(validation, tokenizer, max_length=32)
     assert accuracy_of(model, examples, tokenizer) == summary["validation_accuracy"]
     export_onnx(out=tmp_path / "onnx", data=tiny_data, model=tmp_path / "pruned")  # proves parity
-    quantized = quantize(
+    quantized = to_int8(
         out=tmp_path / "int8", config=QuantizeConfig(calibration_examples=16, calibration="minmax"),
         data=tiny_data, exported=tmp_path / "onnx",
     )  # fmt: skip

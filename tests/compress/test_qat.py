@@ -35,7 +35,6 @@ from pocketbert.compress.surgery import bert_layers
 from pocketbert.compress.teacher_outputs import load_teacher_outputs
 from pocketbert.deploy.config import QuantizeConfig
 from pocketbert.deploy.export import export_onnx
-from pocketbert.deploy.quantize import quantize
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.targets.onnxruntime import lower
 from pocketbert.deploy.tokenizer import Tokenizer
@@ -45,13 +44,13 @@ LEARNING = TrainingConfig(epochs=4, learning_rate=8e-4, batch_size=16, precision
 CONFIG = QatConfig(weight_bits=7, calibration_examples=64, objectives=LOGITS, training=LEARNING)
 
 
-def int8_of(student, data, root, isa):
+def int8_of(to_int8, student, data, root, isa):
     """Export, quantize and lower; return the path of the float and of the INT8 model."""
     for name in ("onnx", "int8"):
         (root / name).mkdir(parents=True)
     export_onnx(out=root / "onnx", data=data, model=student)  # proves parity
     config = QuantizeConfig(calibration_examples=64)
-    quantize(out=root / "int8", config=config, data=data, exported=root / "onnx")
+    to_int8(out=root / "int8", config=config, data=data, exported=root / "onnx")
     model = onnx.load(root / "int8/model.onnx")
     lower(model, onnx.load(root / "onnx/model.onnx"), isa)
     onnx.save(model, root / "onnx/lowered.onnx")
@@ -102,11 +101,11 @@ def agreement(found, outputs):
 
 
 def test_it_saves_what_post_training_quantization_loses(
-    hard, trained, outputs, tiny_data, tmp_path
+    hard, trained, outputs, tiny_data, tmp_path, to_int8
 ):
     floats, engines = {}, {}
     for name, folder in (("hard", hard), ("trained", trained[0])):
-        paths = int8_of(folder, tiny_data, tmp_path / name, "x86_64")
+        paths = int8_of(to_int8, folder, tiny_data, tmp_path / name, "x86_64")
         floats[name], engines[name] = (logits(path, tiny_data) for path in paths)
     assert agreement(floats["hard"], outputs) > 0.95
     assert agreement(engines["hard"], outputs) < 0.8
@@ -115,12 +114,12 @@ def test_it_saves_what_post_training_quantization_loses(
     assert 0 < difference < 0.1 * np.abs(floats["trained"]).max()
 
 
-def test_learning_as_long_in_float_does_not_save_it(hard, outputs, tiny_data, tmp_path):
+def test_learning_as_long_in_float_does_not_save_it(hard, outputs, tiny_data, tmp_path, to_int8):
     model, tokenizer = load_model(hard / "model"), load_tokenizer(hard / "model")
     lesson = Lesson(0, tiny_data, tiny_data, load_teacher_outputs(outputs))
     learn_from_teacher(model, tokenizer, LOGITS, LEARNING, lesson, out=tmp_path, title="In float")
     save_model(model, tokenizer, load_description(hard / "model"), tmp_path / "float/model")
-    _, int8 = int8_of(tmp_path / "float", tiny_data, tmp_path, "x86_64")
+    _, int8 = int8_of(to_int8, tmp_path / "float", tiny_data, tmp_path, "x86_64")
     assert agreement(logits(int8, tiny_data), outputs) < 0.8
 
 
@@ -160,12 +159,14 @@ def test_what_is_left_is_an_ordinary_model_of_the_same_shape(hard, trained):
 
 
 @pytest.mark.parametrize(("bits", "isa"), [(8, "arm64"), (7, "x86_64")])
-def test_weights_are_rounded_as_the_engine_rounds_them(bits, isa, student, tiny_data, tmp_path):
+def test_weights_are_rounded_as_the_engine_rounds_them(
+    bits, isa, student, tiny_data, tmp_path, to_int8
+):
     model = load_model(student[0] / "model")
     for linear in add_rounding(model, bits):
         linear.input_rounding.stage = "fixed"
     rounded = [m.weight.detach().numpy() for m in model.modules() if parametrize.is_parametrized(m)]
-    _, path = int8_of(student[0], tiny_data, tmp_path / "int8", isa)
+    _, path = int8_of(to_int8, student[0], tiny_data, tmp_path / "int8", isa)
     graph = onnx.load(path).graph
     stored = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     held = [
@@ -180,12 +181,12 @@ def test_weights_are_rounded_as_the_engine_rounds_them(bits, isa, student, tiny_
         assert nearest <= 1e-6 * np.abs(weight).max()
 
 
-def test_the_rounded_model_says_what_the_int8_engine_says(student, tiny_data, tmp_path):
+def test_the_rounded_model_says_what_the_int8_engine_says(student, tiny_data, tmp_path, to_int8):
     (tmp_path / "onnx").mkdir()
     (tmp_path / "int8").mkdir()
     export_onnx(out=tmp_path / "onnx", data=tiny_data, model=student[0])
     everything = QuantizeConfig(calibration_examples=10_000)
-    quantize(out=tmp_path / "int8", config=everything, data=tiny_data, exported=tmp_path / "onnx")
+    to_int8(out=tmp_path / "int8", config=everything, data=tiny_data, exported=tmp_path / "onnx")
     onnx.save(onnx.load(tmp_path / "int8/model.onnx"), tmp_path / "onnx/int8.onnx")
     model, tokenizer = load_model(student[0] / "model"), load_tokenizer(student[0] / "model")
     linears = add_rounding(model, 8)

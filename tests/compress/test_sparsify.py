@@ -35,7 +35,6 @@ from pocketbert.compress.sparse_masks import (
 from pocketbert.compress.sparsify import sparsify
 from pocketbert.deploy.config import QuantizeConfig
 from pocketbert.deploy.export import export_onnx
-from pocketbert.deploy.quantize import quantize
 from pocketbert.deploy.targets.onnxruntime import lower
 from pocketbert.deploy.weight_zeros import describe_zeros, weight_zeros
 
@@ -132,7 +131,9 @@ def test_movement_is_the_sum_of_minus_weight_times_gradient():
     ],
     ids=["at once", "2:4 at once", "gradual", "movement", "2:4 learning"],
 )
-def test_zeros_survive_saving_export_and_int8(config, student, outputs, tiny_data, tmp_path):
+def test_zeros_survive_saving_export_and_int8(
+    config, student, outputs, tiny_data, tmp_path, to_int8
+):
     for name in ("sparse", "onnx", "int8"):
         (tmp_path / name).mkdir()
     summary = sparsify(
@@ -145,7 +146,7 @@ def test_zeros_survive_saving_export_and_int8(config, student, outputs, tiny_dat
     if config.training:
         assert summary["validation_accuracy"] > 0.9
     export_onnx(out=tmp_path / "onnx", data=tiny_data, model=tmp_path / "sparse")  # proves parity
-    quantize(
+    to_int8(
         out=tmp_path / "int8", config=QuantizeConfig(calibration_examples=16),
         data=tiny_data, exported=tmp_path / "onnx",
     )  # fmt: skip

@@ -23,7 +23,6 @@ from pocketbert.compress.word_factors import factorise_words
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.export import export_onnx
-from pocketbert.deploy.quantize import quantize
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 300,  # large enough that its table counts as one
@@ -37,24 +36,26 @@ SHAPE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def bert(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+def bert(tmp_path_factory, tiny_data: Path, vocabulary: list[str], to_int8):
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(**SHAPE))
     specials = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
-    return _stages(tmp_path_factory.mktemp("bert"), tiny_data, model, vocabulary, specials)
+    root = tmp_path_factory.mktemp("bert")
+    return _stages(root, tiny_data, model, vocabulary, specials, to_int8)
 
 
 @pytest.fixture(scope="session")
-def mpnet(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+def mpnet(tmp_path_factory, tiny_data: Path, vocabulary: list[str], to_int8):
     torch.manual_seed(0)
     model = MPNetForSequenceClassification(MPNetConfig(**SHAPE))
     words = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary[5:]]
     specials = ("<s>", "</s>", "<pad>", "<unk>")
-    return _stages(tmp_path_factory.mktemp("mpnet"), tiny_data, model, words, specials)
+    root = tmp_path_factory.mktemp("mpnet")
+    return _stages(root, tiny_data, model, words, specials, to_int8)
 
 
 @pytest.fixture(scope="session")
-def biased(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+def biased(tmp_path_factory, tiny_data: Path, vocabulary: list[str], to_int8):
     """An MPNet as a BERT, whose first layer lost a head and whose last lost neurons."""
     torch.manual_seed(0)
     model = as_bert(MPNetForSequenceClassification(MPNetConfig(**SHAPE)))
@@ -64,32 +65,40 @@ def biased(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary
     specials = ("<s>", "</s>", "<pad>", "<unk>")
     about = {"relative_buckets": 32, "widths": widths_of(model)}
     root = tmp_path_factory.mktemp("biased")
-    return _stages(root, tiny_data, model, words, specials, about)
+    return _stages(root, tiny_data, model, words, specials, to_int8, about)
 
 
 @pytest.fixture(scope="session")
-def bilstm(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+def bilstm(tmp_path_factory, tiny_data: Path, vocabulary: list[str], to_int8):
     torch.manual_seed(0)
     config = BilstmModelConfig(vocab_size=300, embedding_size=24, hidden_size=32, num_labels=2)
     model = BilstmClassifier(config)
     with torch.no_grad():
         model.classifier.weight.mul_(8)  # logits that differ from text to text
     specials = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
-    return _stages(tmp_path_factory.mktemp("bilstm"), tiny_data, model, vocabulary, specials)
+    root = tmp_path_factory.mktemp("bilstm")
+    return _stages(root, tiny_data, model, vocabulary, specials, to_int8)
 
 
 @pytest.fixture(scope="session")
-def factorised(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, vocabulary: list[str]):
+def factorised(tmp_path_factory, tiny_data: Path, vocabulary: list[str], to_int8):
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(**SHAPE))
     factorise_words(model, 24, torch.ones(300))
     specials = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
     root = tmp_path_factory.mktemp("factorised")
-    return _stages(root, tiny_data, model, vocabulary, specials, {"embedding_rank": 24})
+    more = {"embedding_rank": 24}
+    return _stages(root, tiny_data, model, vocabulary, specials, to_int8, more)
 
 
 def _stages(
-    root: Path, data: Path, model, words: list[str], specials, about: dict[str, Any] | None = None
+    root: Path,
+    data: Path,
+    model,
+    words: list[str],
+    specials,
+    to_int8,
+    about: dict[str, Any] | None = None,
 ) -> SimpleNamespace:
     """Every stage's folder, as the pipeline would leave them."""
     stages = SimpleNamespace(root=root, data=data)
@@ -98,7 +107,7 @@ def _stages(
         (root / name).mkdir()
     write_model_folder(stages.student / "model", data, model, words, specials, about or {})
     stages.export = export_onnx(out=stages.exported, data=data, model=stages.student)
-    stages.quantize = quantize(
+    stages.quantize = to_int8(
         out=stages.quantized,
         config=QuantizeConfig(calibration_examples=32),
         data=data,

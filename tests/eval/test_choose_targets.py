@@ -10,7 +10,6 @@ from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import ChooseConfig, CompileConfig, QuantizeConfig
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.export import export_onnx
-from pocketbert.deploy.quantize import quantize
 from pocketbert.deploy.selftest import selftest
 from pocketbert.eval.choose_targets import PUBLISHED, Tried, choose_targets, judge
 
@@ -74,7 +73,7 @@ def test_what_disagrees_is_no_baseline_either():
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory, tiny_data, tiny_checkpoint):
+def compiled(tmp_path_factory, tiny_data, tiny_checkpoint, to_int8):
     from pocketbert.compress.data import load_description
     from pocketbert.compress.folder import (
         ModelDescription,
@@ -91,21 +90,21 @@ def compiled(tmp_path_factory, tiny_data, tiny_checkpoint):
         ModelDescription(description.labels, description.max_length),
         root / "student" / "model",
     )
-    for name in ("exported", "quantized", "compiled"):
+    for name in ("exported", "quantized", "dynamic", "compiled"):
         (root / name).mkdir()
     export_onnx(out=root / "exported", data=tiny_data, model=root / "student")
-    quantize(
-        out=root / "quantized",
-        config=QuantizeConfig(calibration_examples=16),
-        data=tiny_data,
-        exported=root / "exported",
-    )
+    for name, config in (
+        ("quantized", QuantizeConfig(calibration_examples=16)),
+        ("dynamic", QuantizeConfig(calibration_examples=16, method="dynamic")),
+    ):
+        to_int8(out=root / name, config=config, data=tiny_data, exported=root / "exported")
     summary = compile_bundle(
         out=root / "compiled",
         config=CompileConfig(target="auto"),
         data=tiny_data,
         exported=root / "exported",
         quantized=root / "quantized",
+        dynamic=root / "dynamic",
         lineage={},
         name="tiny",
     )
@@ -128,6 +127,9 @@ def test_auto_builds_int8_and_float_with_and_without_fusions(compiled):
     assert {
         "onnxruntime-int8",
         "onnxruntime-int8-all-fusions",
+        "onnxruntime-int8-dynamic",
+        "openvino-int8",
+        "openvino-float",
         "onnxruntime-float",
         "onnxruntime-float-all-fusions",
     } <= set(compiled[1]["targets"])

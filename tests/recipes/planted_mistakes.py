@@ -119,7 +119,26 @@ PLANTED = {
         "quantize:\n  calibration_examples: 64",
         "quantize: int8",
         "small.yaml:36: quantize is 'int8', expected a section with the keys "
-        "calibration_examples, calibration, embeddings",
+        "method, calibration_examples, calibration, calibration_table, attention, residuals, "
+        "embeddings, alpha, weight_bits, block_size, guard",
+    ),
+    "a drop in percent": (
+        "quantize:\n  calibration_examples: 64",
+        "quantize:\n  guard: {max_drop: 3}",
+        "small.yaml:37: quantize.guard.max_drop is 3, expected a fraction from 0 up to, not "
+        "including, 1; did you mean 0.03?",
+    ),
+    "a key of another method": (
+        "quantize:\n  calibration_examples: 64",
+        "quantize:\n  method: dynamic\n  attention: true",
+        "small.yaml:38: quantize.attention is true, expected false because method is dynamic (it "
+        "belongs to static and smoothquant)",
+    ),
+    "more than all of an outlier": (
+        "quantize:\n  calibration_examples: 64",
+        "quantize:\n  method: smoothquant\n  alpha: 1.5",
+        "small.yaml:38: quantize.alpha is 1.5, expected a fraction from 0 up to, not including, 1; "
+        "did you mean 0.015?",
     ),
     "section for a value": (
         "name: small",

@@ -41,13 +41,25 @@ PLAIN_TEXT = (
 )
 
 
+SMOOTH = "quantize.method=smoothquant"
+GUARD = "quantize.guard={}"
+
+
 def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     sparsify = "sparsify={pattern: '2:4'}"
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
     auto = "compile.target=auto"
-    full = planned(*BY_LATENCY, transfer, sparsify, "trim={}", auto, FURTHER, *PLAIN_TEXT)
+    more = (sparsify, transfer, "trim={}", auto, FURTHER, *PLAIN_TEXT, SMOOTH, GUARD)
+    full = planned(*BY_LATENCY, *more)
     names = [name.removesuffix("-1") for name in full]
-    int8 = ["quantize-untrained", "compile-untrained", "check-int8", "qat", "export-qat"]
+    int8 = [
+        "smooth-untrained",
+        "calibrate-untrained",
+        "quantize-untrained",
+        "compile-untrained",
+        "check-int8",
+    ]
+    int8 += ["qat", "export-qat"]
     assert sorted([*names, *int8], key=list(STAGES).index) == list(STAGES)
 
 
@@ -57,7 +69,8 @@ def test_auto_chooses_among_what_was_compiled_and_ships_that(planned):
     assert steps["choose"].params["config"].min_gain == 1.5
     engine = steps["evaluate"].params["artifacts"][-1]
     assert (engine.name, engine.folder) == ("engine", str(steps["choose"].folder / "bundle"))
-    assert "choose" not in planned()
+    assert steps["compile"].params["dynamic"] == steps["quantize-dynamic"].folder
+    assert not {"choose", "quantize-dynamic"} & set(planned())
 
 
 def test_without_transfer_the_training_split_is_learned_from(planned):
@@ -259,6 +272,44 @@ def test_as_a_fallback_int8_is_learned_only_after_an_engine_without_it_was_tried
     assert steps["check-int8"].params["exported"] == steps["export-pruned"].folder
     assert steps["check-int8"].params["compiled"] == steps["compile-untrained"].folder
     assert steps["quantize"].params["exported"] == steps["export-qat"].folder
+
+
+def test_only_methods_that_need_it_are_calibrated_and_smoothed_before(planned):
+    static, smooth = planned(), planned(SMOOTH)
+    assert static["quantize"].params["calibrated"] == static["calibrate"].folder
+    assert "smooth" not in static
+    assert smooth["smooth"].params["exported"] == smooth["export-pruned"].folder
+    for stage in ("calibrate", "quantize", "compile"):
+        assert smooth[stage].params["exported"] == smooth["smooth"].folder
+    for method in ("dynamic", "weight_only"):
+        steps = planned(f"quantize.method={method}")
+        assert not {"smooth", "calibrate"} & set(steps)
+        assert steps["quantize"].params["calibrated"] is None
+
+
+def test_the_guard_comes_between_quantization_and_what_ships(planned):
+    learning = "objectives: {logits: {weight: 1}}, training: {epochs: 1, learning_rate: 1e-4}"
+    steps = planned(GUARD, f"qat={{only_below: 0.99, {learning}}}")
+    assert steps["compile"].params["quantized"] == steps["guard-int8"].folder
+    assert steps["guard-int8"].params["quantized"] == steps["quantize"].folder
+    # What decides on training is what INT8 costs as it is.
+    untrained = steps["compile-untrained"].params["quantized"]
+    assert untrained == steps["quantize-untrained"].folder
+    assert planned(GUARD)["quantize"].fingerprint == planned()["quantize"].fingerprint
+    assert "guard-int8" not in planned()
+
+
+def test_how_ranges_are_chosen_and_placed_needs_no_new_calibration(planned, here):
+    before = planned()
+    for change in ("calibration=mse", "attention=true", "residuals=true", "embeddings=false"):
+        after = planned(f"quantize.{change}")
+        assert after["calibrate"].fingerprint == before["calibrate"].fingerprint
+        assert after["quantize"].fingerprint != before["quantize"].fingerprint
+    (here / "table.json").write_text("{}")
+    given = planned("quantize.calibration_table=table.json")
+    (here / "table.json").write_text("{ }")
+    changed_file = planned("quantize.calibration_table=table.json")
+    assert given["calibrate"].fingerprint != changed_file["calibrate"].fingerprint
 
 
 def test_weights_become_zero_after_pruning_and_may_ask_the_teacher(planned):

@@ -36,7 +36,7 @@ def shown(default: object) -> str:
         return "-"
     if default == ():
         return "none"
-    return str(default).lower() if default is None or default is True else str(default)
+    return str(default).lower() if default is None or isinstance(default, bool) else str(default)
 
 
 def test_every_key_is_there_with_its_default():

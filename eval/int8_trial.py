@@ -1,0 +1,133 @@
+"""Engines of one model, some layers in INT8 and the rest in float, on the validation split."""
+
+import shutil
+from collections.abc import Set
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+from scipy.special import log_softmax
+
+from pocketbert.compress.data import Examples, load_description, load_split
+from pocketbert.deploy.activations import load_float_model
+from pocketbert.deploy.calibration_table import CALIBRATION, CalibrationTable, read_table
+from pocketbert.deploy.config import QuantizeConfig
+from pocketbert.deploy.cpu import available_isas
+from pocketbert.deploy.graph import save_model
+from pocketbert.deploy.int8_edits import fuse_integer_matmuls, fuse_lstms
+from pocketbert.deploy.quantize import quantized_model
+from pocketbert.deploy.targets.onnxruntime import lower
+
+from .accuracy import predict
+from .artifacts import Artifact, open_artifact
+from .config import EvaluateConfig
+from .latency import choose_texts, measure_latency
+
+TIMED = EvaluateConfig(latency_texts=50, latency_rounds=7)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model and how it would be quantized.
+
+    Attributes:
+        scratch: Folder for engines.
+        config: Method, placement, and how ranges are chosen.
+        data: Folder of the data stage.
+        exported: Folder of the float model.
+        calibrated: Folder of the calibrate stage, for methods that need one.
+    """
+
+    scratch: Path
+    config: QuantizeConfig
+    data: Path
+    exported: Path
+    calibrated: Path | None
+
+    @cached_property
+    def model(self) -> ModelProto:
+        """The float model."""
+        return load_float_model(self.exported / "model.onnx")
+
+    @cached_property
+    def table(self) -> CalibrationTable | None:
+        """What was seen of its activations."""
+        if self.calibrated is None:
+            return None
+        return read_table(self.calibrated / CALIBRATION, self.exported / "model.onnx")
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The validation split."""
+        return load_split(self.data, "validation")
+
+    @cached_property
+    def float_logits(self) -> NDArray[np.float32]:
+        """What the float model says, (examples, classes)."""
+        return self._logits(self.exported, self.examples, "Float model")
+
+    def accuracy_and_agreement(self, keep_float: Set[str]) -> tuple[float, float]:
+        """Share of right labels, and of the float model's labels, with some operators in float."""
+        folder = self.build(keep_float, "tried")
+        labels = self._logits(folder, self.examples, "INT8 engine").argmax(axis=1)
+        agreement = float((labels == self.float_logits.argmax(axis=1)).mean())
+        return self.accuracy(labels), agreement
+
+    def accuracy(self, labels: NDArray[np.int64]) -> float:
+        """Share of the validation texts whose label is right."""
+        return float((labels == self.examples.labels).mean())
+
+    def divergence(self, keep_float: Set[str], texts: int) -> float:
+        """Mean KL divergence, in nats, of an engine's answers to those of the float model."""
+        some = Examples(self.examples.texts[:texts], self.examples.labels[:texts])
+        found = self._logits(self.build(keep_float, "tried"), some, "One layer in INT8")
+        ours, theirs = log_softmax(found, axis=1), log_softmax(self.float_logits[:texts], axis=1)
+        return float((np.exp(theirs) * (theirs - ours)).sum(axis=1).mean())
+
+    def p50_ratios(self, keep_float: Set[str]) -> tuple[float, float]:
+        """Median latency over that with all in INT8, and over the float model's, interleaved."""
+        folders = {
+            "kept": self.build(keep_float, "kept"),
+            "int8": self.build(frozenset(), "int8"),
+            "float": self.exported,
+        }
+        description = load_description(self.data)
+        measured = measure_latency(
+            [_artifact(name, folder) for name, folder in folders.items()],
+            choose_texts(self.examples.texts, TIMED.latency_texts),
+            description.labels,
+            description.max_length,
+            TIMED,
+            self.scratch / "logs",
+        )
+        p50_ms = {name: np.median(one.latencies_ms, axis=1) for name, one in measured.items()}
+        to_int8, to_float = (
+            float(np.median(p50_ms["kept"] / p50_ms[other])) for other in ("int8", "float")
+        )
+        return to_int8, to_float
+
+    def build(self, keep_float: Set[str], name: str) -> Path:
+        """Write an engine's folder, below `scratch`, as this machine would run it."""
+        folder = self.scratch / name
+        folder.mkdir(exist_ok=True)
+        model = quantized_model(self.model, self.table, self.config, keep_float=keep_float)
+        lower(model, self.model, available_isas()[0])
+        fuse_integer_matmuls(model)
+        fuse_lstms(model)
+        save_model(model, folder / "model.onnx")
+        shutil.copyfile(self.exported / "tokenizer.json", folder / "tokenizer.json")
+        return folder
+
+    def _logits(self, folder: Path, examples: Examples, title: str) -> NDArray[np.float32]:
+        description = load_description(self.data)
+        engine = open_artifact(
+            _artifact(title, folder), description.labels, description.max_length, threads=1
+        )
+        return predict(engine, examples.texts, examples.labels, title)
+
+
+def _artifact(name: str, folder: Path) -> Artifact:
+    return Artifact(name=name, title=name, kind="onnx", folder=str(folder))
