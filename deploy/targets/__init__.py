@@ -55,6 +55,7 @@ TargetBuilder = Callable[[str, Ingredients, Path], Built]
 
 TARGETS: dict[str, str] = {
     "onnxruntime": "pocketbert.deploy.targets.onnxruntime:build",
+    "tensorrt": "pocketbert.deploy.targets.tensorrt:build",
 }
 
 
