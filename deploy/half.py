@@ -25,8 +25,17 @@ OPSET_OF_HALF_SCALES = 19
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST, SMALLEST_NORMAL = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tiny)
 
-ALWAYS_FLOAT = {"LayerNormalization", "Pow", "ReduceMean", "ReduceSum", "ReduceL2", "Sqrt", "Exp"}
-ALWAYS_HALF = {"MatMul", "Gemm", "Softmax", "LSTM", "Gather", "QuantizeLinear", "DequantizeLinear"}
+ALWAYS_FLOAT = {
+    "LayerNormalization",
+    "Pow",
+    "ReduceMean",
+    "ReduceSum",
+    "ReduceL2",
+    "Sqrt",
+    "Exp",
+    "LSTM",  # TensorRT's parser mixes FP32 into one in FP16 and then refuses it
+}
+ALWAYS_HALF = {"MatMul", "Gemm", "Softmax", "Gather", "QuantizeLinear", "DequantizeLinear"}
 # In FP32 with any input in FP32: both ends of a LayerNorm that is written out.
 FLOAT_WITH_ANY = {"Sub", "Div"}
 SCALED = {"QuantizeLinear", "DequantizeLinear"}

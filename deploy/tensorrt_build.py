@@ -34,7 +34,7 @@ class BuiltEngine:
 
     Attributes:
         plan: The engine as bytes, for this GPU and this version alone.
-        timing_cache: What was measured of kernels; a later build is faster with it.
+        timing_cache: What was measured of kernels; a later build is faster with it. May be empty.
         log: Lines of the builder's log.
     """
 
@@ -81,7 +81,7 @@ def build_engine(
     profiles: Sequence[Profile],
     *,
     workspace_mib: int = WORKSPACE_MIB,
-    timing_cache: bytes = b"",
+    timing_cache: bytes | None = None,
     compute_capability: str | None = None,
 ) -> BuiltEngine:
     """Build an engine.
@@ -91,7 +91,7 @@ def build_engine(
         onnx_model: The typed model, with Q/DQ where INT8 is wanted.
         profiles: Shapes of the inputs, all (batch, seq).
         workspace_mib: Most memory that a kernel may take for itself.
-        timing_cache: Of an earlier build.
+        timing_cache: Of an earlier build, or empty; None keeps none, as TensorRT-RTX wants it.
         compute_capability: GPU to build for, such as "SM86"; TensorRT-RTX alone can build for
             another than this machine's.
 
@@ -104,28 +104,29 @@ def build_engine(
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    config.set_timing_cache(config.create_timing_cache(timing_cache), False)
+    if timing_cache is not None:
+        config.set_timing_cache(config.create_timing_cache(timing_cache), False)
     if compute_capability is not None:
         config.num_compute_capabilities = 1  # rtx-only
         capability = getattr(trt.ComputeCapability, compute_capability)  # rtx-only
         config.set_compute_capability(capability, 0)  # rtx-only
     for shapes in profiles:
-        profile = builder.create_optimization_profile()
+        optimization_profile = builder.create_optimization_profile()
         for index in range(network.num_inputs):
             name = network.get_input(index).name
-            profile.set_shape(name, shapes.min, shapes.opt, shapes.max)
-        config.add_optimization_profile(profile)
+            optimization_profile.set_shape(name, shapes.min, shapes.opt, shapes.max)
+        config.add_optimization_profile(optimization_profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BundleError(
             f"TensorRT {trt.__version__} builds no engine ({logger.last_error()}), expected a "
             "graph that it has kernels for; report this model"
         )
-    return BuiltEngine(
-        plan=bytes(plan),
-        timing_cache=bytes(config.get_timing_cache().serialize()),
-        log=tuple(logger.lines),
-    )
+    timings = b""
+    if timing_cache is not None:
+        cache = config.get_timing_cache()
+        timings = bytes(cache.serialize())
+    return BuiltEngine(plan=bytes(plan), timing_cache=timings, log=tuple(logger.lines))
 
 
 def parse(trt: Any, builder: Any, logger: Any, onnx_model: bytes) -> Any:
@@ -141,7 +142,7 @@ def parse(trt: Any, builder: Any, logger: Any, onnx_model: bytes) -> Any:
         error = parser.get_error(0)
         raise BundleError(
             f"TensorRT {trt.__version__} does not take the operator {error.node_operator()} of "
-            f"the node {error.node_name()!r} ({error.desc().strip()}), expected operators that its "
+            f"the node {error.node_name()!r} ({_first_line(error.desc())}), expected operators that its "
             "ONNX parser supports; report this model"
         )
     return network
@@ -163,7 +164,7 @@ def _logger(trt: Any) -> Any:
         """Keeps what the builder says."""
 
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)
+            super().__init__()
             self.lines: list[str] = []
             self.errors: list[str] = []
 
@@ -173,9 +174,13 @@ def _logger(trt: Any) -> Any:
                 self.errors.append(message)
 
         def last_error(self) -> str:
-            return self.errors[-1].strip() if self.errors else "no reason given"
+            return _first_line(self.errors[-1]) if self.errors else "no reason given"
 
     return Log()
+
+
+def _first_line(message: str) -> str:
+    return message.strip().partition("\n")[0]
 
 
 def _dotted(version: tuple[int, int]) -> str:

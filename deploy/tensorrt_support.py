@@ -46,7 +46,7 @@ def check_supported(model: ModelProto) -> None:
     for node in model.graph.node:
         for problem, expected in _problems(node, stored):
             raise BundleError(
-                f"the node {node.name!r} is {problem}, expected {expected}; compile for another "
+                f"the node {node.name or node.output[0]!r} is {problem}, expected {expected}; compile for another "
                 "target, or leave out what brings it in"
             )
     if find_spec("tensorrt_rtx") is not None:
