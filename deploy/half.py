@@ -68,7 +68,9 @@ class _Halving:
         self._constants = {
             name: value for name, value in constants(model).items() if value.dtype == np.float32
         }
-        self._types = {node.name: FLOAT for node in model.graph.input if node.name in self._floats}
+        self._types: dict[str, int] = {
+            node.name: FLOAT for node in model.graph.input if node.name in self._floats
+        }
         self._copies: dict[tuple[str, int], str] = {}
         self._nodes: list[NodeProto] = []
 
@@ -159,4 +161,3 @@ def _float_tensors(model: ModelProto) -> Iterator[str]:
     graph = onnx.shape_inference.infer_shapes(model).graph
     for values in (graph.input, graph.value_info, graph.output):
         yield from (v.name for v in values if v.type.tensor_type.elem_type == FLOAT)
-

@@ -53,8 +53,7 @@ def import_tensorrt(package: str = "tensorrt") -> Any:
         trt = import_module(package)
     except ImportError as error:
         raise BundleError(
-            f"{package} does not load ({error}), expected an installed package "
-            f"({INSTALL[package]})"
+            f"{package} does not load ({error}), expected an installed package ({INSTALL[package]})"
         ) from error
     check_version(package, trt.__version__)
     return trt
@@ -142,8 +141,8 @@ def parse(trt: Any, builder: Any, logger: Any, onnx_model: bytes) -> Any:
         error = parser.get_error(0)
         raise BundleError(
             f"TensorRT {trt.__version__} does not take the operator {error.node_operator()} of "
-            f"the node {error.node_name()!r} ({_first_line(error.desc())}), expected operators that its "
-            "ONNX parser supports; report this model"
+            f"the node {error.node_name()!r} ({_first_line(error.desc())}), expected operators "
+            "that its ONNX parser supports; report this model"
         )
     return network
 

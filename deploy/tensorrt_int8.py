@@ -5,9 +5,10 @@ quantized types").
 """
 
 import numpy as np
-from onnx import ModelProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from .graph import add_constant, drop_unused, initializers, producers, replace_nodes
+from .graph import add_constant, constants, drop_unused, initializers, producers, replace_nodes
 
 
 def center_activations(model: ModelProto) -> int:
@@ -32,6 +33,31 @@ def center_activations(model: ModelProto) -> int:
             nothing = np.zeros_like(zero_point, dtype=np.int8)
             stored[zero_name].CopyFrom(numpy_helper.from_array(nothing, zero_name))
     return len(pairs)
+
+
+def release_single_queries(model: ModelProto) -> int:
+    """Let attention with a single query read float tensors instead of quantized ones.
+
+    The last layer asks for the first position only (`first_position.py`). TensorRT has such an
+    attention in one kernel in FP16; with Q/DQ it becomes two products and a softmax between them.
+
+    Returns:
+        How many of its products had quantized inputs.
+    """
+    producer, values = producers(model), constants(model)
+    single: set[str] = set()
+    count = 0
+    for node in model.graph.node:
+        if not single.intersection(node.input) and not _takes_first(node, values):
+            continue
+        single.update(node.output)
+        sources = [_before_quantization(name, producer, values) for name in node.input]
+        if node.op_type == "MatMul" and None not in sources:
+            node.ClearField("input")
+            node.input.extend(name for name in sources if name is not None)
+            count += 1
+    drop_unused(model)
+    return count
 
 
 def dequantize_tables(model: ModelProto) -> int:
@@ -59,3 +85,23 @@ def dequantize_tables(model: ModelProto) -> int:
         count += 1
     drop_unused(model)
     return count
+
+
+def _takes_first(node: NodeProto, values: dict[str, NDArray[np.generic]]) -> bool:
+    """Say whether a node cuts its input to the first entry of an axis."""
+    if node.op_type != "Slice":
+        return False
+    bounds = [values.get(name) for name in node.input[1:3]]
+    return [None if bound is None else bound.tolist() for bound in bounds] == [[0], [1]]
+
+
+def _before_quantization(
+    name: str, producer: dict[str, NodeProto], values: dict[str, NDArray[np.generic]]
+) -> str | None:
+    """Return what an activation was before its Q/DQ; None if it is stored or has no Q/DQ."""
+    for op_type in ("DequantizeLinear", "QuantizeLinear"):
+        node = producer.get(name)
+        if node is None or node.op_type != op_type:
+            return None
+        name = node.input[0]
+    return None if name in values else name

@@ -40,9 +40,8 @@ def profiles_for(length_histogram: Sequence[int], max_length: int) -> tuple[Prof
         max_length: Longest input in tokens.
     """
     lengths = np.repeat(np.arange(len(length_histogram)), length_histogram)
-    common, usual, long = (
-        max(1, int(length)) for length in np.percentile(lengths, [50, 90, 99], method="higher")
-    )
+    shares = np.percentile(lengths, [50, 90, 99], method="inverted_cdf")
+    common, usual, long = (max(1, int(length)) for length in shares)
     every = Profile(min=(1, 1), opt=(1, long), max=(MAX_BATCH, max_length))
     if usual == max_length:
         return (every,)

@@ -14,16 +14,16 @@ MAX_OPSET = 20
 
 # What encoders are made of, out of the table "Supported ONNX Operators" of the parser of TensorRT
 # 10.1, whose newest opset is 20 (github.com/onnx/onnx-tensorrt, docs/operators.md).
-OPERATORS = frozenset(
-    """
-    Abs Add And Cast Ceil Clip Concat Constant ConstantOfShape Conv CumSum DequantizeLinear Div
-    Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gelu Gemm
-    Greater GreaterOrEqual Identity LSTM LayerNormalization Less LessOrEqual Log LogSoftmax MatMul
-    Max Mean Min Mul Neg Not Or Pad Pow QuantizeLinear Range Reciprocal ReduceL2 ReduceMax
-    ReduceMean ReduceMin ReduceSum Relu Reshape Round ScatterND Shape Sigmoid Sign Slice Softmax
-    Softplus Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze Where
-    """.split()
+OPERATOR_NAMES = (
+    "Abs Add And Cast Ceil Clip Concat Constant ConstantOfShape Conv CumSum DequantizeLinear "
+    "Div Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND "
+    "Gelu Gemm Greater GreaterOrEqual Identity LSTM LayerNormalization Less LessOrEqual Log "
+    "LogSoftmax MatMul Max Mean Min Mul Neg Not Or Pad Pow QuantizeLinear Range Reciprocal "
+    "ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Round ScatterND Shape "
+    "Sigmoid Sign Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose "
+    "Unsqueeze Where"
 )
+OPERATORS = frozenset(OPERATOR_NAMES.split())
 
 
 def check_supported(model: ModelProto) -> None:
@@ -46,8 +46,8 @@ def check_supported(model: ModelProto) -> None:
     for node in model.graph.node:
         for problem, expected in _problems(node, stored):
             raise BundleError(
-                f"the node {node.name or node.output[0]!r} is {problem}, expected {expected}; compile for another "
-                "target, or leave out what brings it in"
+                f"the node {node.name or node.output[0]!r} is {problem}, expected {expected}; "
+                "compile for another target, or leave out what brings it in"
             )
     if find_spec("tensorrt_rtx") is not None:
         check_parses(import_tensorrt("tensorrt_rtx"), model.SerializeToString())

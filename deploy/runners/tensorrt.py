@@ -53,7 +53,9 @@ class TensorrtRunner:
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         is_input = [engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
         self._inputs = [name for name, inward in zip(names, is_input, strict=True) if inward]
-        self._output = next(name for name, inward in zip(names, is_input, strict=True) if not inward)
+        self._output = next(
+            name for name, inward in zip(names, is_input, strict=True) if not inward
+        )
         labels = engine.get_tensor_shape(self._output)[1]
         largest = max(profile.max[0] * profile.max[1] for profile in profiles)
         self._memory = {name: gpu.allocate(largest * 8) for name in self._inputs}

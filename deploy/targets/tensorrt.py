@@ -10,7 +10,7 @@ from pocketbert.compress.errors import BundleError
 from ..bundle import Precision, Target
 from ..graph import producers, save_model
 from ..half import halve
-from ..tensorrt_int8 import center_activations, dequantize_tables
+from ..tensorrt_int8 import center_activations, dequantize_tables, release_single_queries
 from ..tensorrt_kit import KIT, write_kit
 from ..tensorrt_profiles import profiles_for
 from ..tensorrt_support import check_supported
@@ -69,6 +69,7 @@ def lower(model: ModelProto, float_precision: Precision) -> dict[str, int]:
     """
     edits = {
         "center_activations": center_activations(model),
+        "release_single_queries": release_single_queries(model),
         "dequantize_tables": dequantize_tables(model),
     }
     if float_precision == "float16":
