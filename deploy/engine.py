@@ -12,7 +12,7 @@ from pocketbert.compress.errors import BundleError
 
 from .bundle import TOKENIZER, Bundle, Target, read_bundle
 from .cpu import available_isas
-from .runners import Runner, open_target, why_not
+from .runners import Runner, open_model_folder, open_target, why_not
 from .tokenizer import Tokenizer
 
 
@@ -90,9 +90,7 @@ class Engine:
         """Run a model folder in PyTorch (needs the `compress` extra)."""
         about = json.loads((folder / "pocketbert.json").read_text())
         tokenizer = Tokenizer(folder / TOKENIZER, about["max_length"])
-        from .runners.eager import EagerRunner  # only here, because it imports torch
-
-        runner = EagerRunner(folder, threads=threads)
+        runner = open_model_folder(folder, threads)
         description = f"PyTorch eager, float32, {_count(threads, 'thread')}"
         return cls(tokenizer, runner, about["labels"], description)
 

@@ -38,11 +38,14 @@ class Row:
         open_target: `module:function` of (root of the bundle, target, threads) -> Runner.
         package: What it imports.
         install: How the package is had.
+        why_not: `module:function` that says what else this machine lacks, or None; empty if a
+            runtime needs nothing else.
     """
 
     open_target: str
     package: str
     install: str
+    why_not: str = ""
 
 
 RUNNERS: dict[str, Row] = {
@@ -54,6 +57,12 @@ RUNNERS: dict[str, Row] = {
         "openvino",
         "pip install 'pocketbert[openvino]'",
     ),
+    "tensorrt": Row(
+        "pocketbert.deploy.runners.tensorrt:open_target",
+        "tensorrt",
+        "pip install 'pocketbert[tensorrt]'",
+        why_not="pocketbert.deploy.tensorrt_gpu:why_no_gpu",
+    ),
 }
 
 
@@ -62,7 +71,7 @@ def why_not(runtime: str) -> str | None:
     row = RUNNERS[runtime]
     if find_spec(row.package) is None:
         return f"{row.package} is not installed ({row.install})"
-    return None
+    return _named(row.why_not)() if row.why_not else None
 
 
 def open_target(root: Path, target: Target, threads: int) -> Runner:
@@ -79,7 +88,16 @@ def open_target(root: Path, target: Target, threads: int) -> Runner:
     reason = why_not(target.runtime)
     if reason:
         raise BundleError(f"the target {target.name} cannot run here, {reason}")
-    module, function = RUNNERS[target.runtime].open_target.split(":")
-    opened: Any = getattr(import_module(module), function)(root, target, threads)
-    runner: Runner = opened
+    runner: Runner = _named(RUNNERS[target.runtime].open_target)(root, target, threads)
     return runner
+
+
+def open_model_folder(folder: Path, threads: int) -> Runner:
+    """Open a model folder in PyTorch, which nothing else on a device imports."""
+    runner: Runner = _named("pocketbert.deploy.runners.eager:EagerRunner")(folder, threads)
+    return runner
+
+
+def _named(name: str) -> Any:
+    module, function = name.split(":")
+    return getattr(import_module(module), function)

@@ -59,6 +59,7 @@ TargetBuilder = Callable[[str, Ingredients, Path], Built]
 TARGETS: dict[str, str] = {
     "onnxruntime": "pocketbert.deploy.targets.onnxruntime:build",
     "openvino": "pocketbert.deploy.targets.openvino:build",
+    "tensorrt": "pocketbert.deploy.targets.tensorrt:build",
 }
 
 

@@ -1,0 +1,192 @@
+"""Builds engines with TensorRT-RTX, which needs no GPU, and counts what they consist of.
+
+    python benchmarks/rtx.py --stages runs/quickstart/stages
+
+Built, not run: it shows which products became INT8 kernels and which attentions one kernel, for
+the GPUs that TensorRT-RTX knows. It says nothing of speed, of a Jetson's kernels, or of accuracy.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+from report import environment, write_results
+from transformers import BertConfig, BertForSequenceClassification
+
+from pocketbert.compress.config import MIN_CHANNELS
+from pocketbert.deploy.export import _trace
+from pocketbert.deploy.first_position import first_position_only
+from pocketbert.deploy.float_edits import (
+    broadcast_mask,
+    drop_identities,
+    fold_reshapes,
+    repair_mask,
+    split_gemms,
+)
+from pocketbert.deploy.graph import add_constant, drop_unused, initializers, weight_matmuls
+from pocketbert.deploy.targets.tensorrt import count_matmuls, lower
+from pocketbert.deploy.tensorrt_build import build_engine, import_tensorrt
+from pocketbert.deploy.tensorrt_layers import read_layers
+from pocketbert.deploy.tensorrt_profiles import Profile
+
+CAPABILITIES = ("SM80", "SM86", "SM89")
+PROFILE = Profile(min=(1, 1), opt=(1, 32), max=(4, 128))
+RANDOM_RANGE = 4.0  # of every activation: what is built does not depend on it
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--stages", type=Path, required=True, help="stages of a quickstart run")
+    stages = parser.parse_args().stages
+    trt = import_tensorrt("tensorrt_rtx")
+    rows = [
+        build(trt, name, model, capability)
+        for name, model in models(stages)
+        for capability in CAPABILITIES
+    ]
+    write_results(
+        "rtx",
+        environment=environment()
+        | {
+            "what": "engines built with TensorRT-RTX, never run; build times on a shared machine",
+            "tensorrt_rtx": trt.__version__,
+            "profile": asdict(PROFILE),
+        },
+        rows=rows,
+        bars=[
+            bar("BERT-base: most float products beside the classifier", rows, float_products, 0),
+            bar("BERT-base: most attentions not in one kernel", rows, unfused, 0),
+        ],
+    )
+
+
+def bar(
+    name: str, rows: list[dict[str, Any]], count: Callable[[dict[str, Any]], int], target: int
+) -> dict[str, Any]:
+    """The worst GPU of a BERT-base with INT8 attention."""
+    value = max(count(row) for row in rows if row["model"] == "bert-base-int8-attention")
+    return {"name": name, "value": value, "target": target, "holds": value <= target}
+
+
+def float_products(row: dict[str, Any]) -> int:
+    return int(row["float_gemms"] - row["float_weight_matmuls"])
+
+
+def unfused(row: dict[str, Any]) -> int:
+    return int(row["attentions"] - row["int8_attention"] - row["float_attention"])
+
+
+def build(trt: Any, name: str, model: ModelProto, capability: str) -> dict[str, Any]:
+    start = time.perf_counter()
+    built = build_engine(trt, model.SerializeToString(), (PROFILE,), compute_capability=capability)
+    seconds = time.perf_counter() - start
+    int8_matmuls, float_matmuls = count_matmuls(model)
+    row = {
+        "model": name,
+        "compute_capability": capability,
+        "int8_weight_matmuls": int8_matmuls,
+        "float_weight_matmuls": float_matmuls,
+        "attentions": sum(node.op_type == "Softmax" for node in model.graph.node),
+        **asdict(read_layers(built.log)),
+        "plan_bytes": len(built.plan),
+        "build_seconds": round(seconds, 1),
+    }
+    print(row, flush=True)
+    return row
+
+
+def models(stages: Path) -> Iterator[tuple[str, ModelProto]]:
+    """Name and lowered model of each row."""
+    newest = max(stages.glob("quantize-*/model.onnx"), key=lambda path: path.stat().st_mtime)
+    params = json.loads((newest.parent / "stage.json").read_text())["params"]
+    paths = {
+        "quickstart-int8": newest,
+        "quickstart-float": stages / params["exported"] / "model.onnx",
+    }
+    for name, path in paths.items():
+        model = onnx.load_model(path)
+        lower(model, "float16")
+        yield name, model
+    for name, attention in (("bert-base-int8", False), ("bert-base-int8-attention", True)):
+        model = bert_base()
+        quantize(model, attention)
+        lower(model, "float16")
+        yield name, model
+
+
+def bert_base() -> ModelProto:
+    """BERT-base with random weights, exported as the export stage does it."""
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(attn_implementation="eager"))
+    ids = np.ones((2, 16), dtype=np.int64)
+    graph = _trace(
+        model, {"input_ids": ids, "attention_mask": ids, "token_type_ids": np.zeros_like(ids)}
+    )
+    for edit in (
+        drop_identities,
+        repair_mask,
+        broadcast_mask,
+        fold_reshapes,
+        split_gemms,
+        first_position_only,
+    ):
+        edit(graph)
+    return graph
+
+
+def quantize(model: ModelProto, attention: bool) -> None:
+    """Put Q/DQ before products with weights, and before those of attention if asked for."""
+    weighted = {node.name for node in weight_matmuls(model, MIN_CHANNELS)}
+    stored, done = initializers(model), dict[str, str]()
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        is_weighted = node.name in weighted
+        is_attention = node.op_type == "MatMul" and not stored.keys() & set(node.input)
+        if is_weighted or (attention and is_attention):
+            for position in (0,) if is_weighted else (0, 1):
+                name = node.input[position]
+                if name not in done:
+                    done[name] = f"{name}_dequantized"
+                    model.graph.node.extend(pair(model, name, done[name]))
+                node.input[position] = done[name]
+        if is_weighted:
+            model.graph.node.append(int8_weight(model, node, stored[node.input[1]]))
+        model.graph.node.append(node)
+    drop_unused(model)
+
+
+def pair(model: ModelProto, name: str, out: str) -> list[NodeProto]:
+    scale, zero, between = f"{name}_scale", f"{name}_zero", f"{name}_int8"
+    add_constant(model, scale, np.float32(RANDOM_RANGE / 127))
+    add_constant(model, zero, np.int8(0))
+    return [
+        helper.make_node("QuantizeLinear", [name, scale, zero], [between], f"{name}_q"),
+        helper.make_node("DequantizeLinear", [between, scale, zero], [out], f"{name}_dq"),
+    ]
+
+
+def int8_weight(model: ModelProto, node: NodeProto, weight: onnx.TensorProto) -> NodeProto:
+    values, name = numpy_helper.to_array(weight), weight.name
+    scale = np.abs(values).max(axis=0) / 127
+    names = [f"{name}_int8", f"{name}_scale", f"{name}_zero"]
+    for one, value in zip(
+        names,
+        (np.rint(values / scale).astype(np.int8), scale, np.zeros(len(scale), dtype=np.int8)),
+        strict=True,
+    ):
+        add_constant(model, one, value)
+    node.input[1] = f"{name}_dequantized"
+    return helper.make_node("DequantizeLinear", names, [node.input[1]], f"{name}_dq", axis=1)
+
+
+if __name__ == "__main__":
+    main()
