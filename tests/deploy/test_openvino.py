@@ -169,9 +169,9 @@ def test_answers_outlive_the_next_call(bert, int8):
 def test_several_threads_at_once(int8):
     engine = Engine.open(int8)
     expected = engine.logits(TEXTS)
-    answers: dict[int, list[np.ndarray]] = {}
+    answers = {}
 
-    def work(number: int) -> None:
+    def work(number):
         answers[number] = [engine.logits(TEXTS[number : number + 1]) for _ in range(50)]
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(len(TEXTS))]
