@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pocketbert.deploy.cpu import available_isas
+from pocketbert.deploy.runners import why_not
 from pocketbert.eval.environment import describe_environment
 
 EXTRAS = {
@@ -39,7 +40,7 @@ LAYOUTS = {
     "arm64": "signed activations and weights",
     "any": "none; this processor runs bundles in FP32",
 }
-OTHER_TARGETS = ("OpenVINO", "TensorRT")
+OTHER_TARGETS = ("OpenVINO",)
 
 
 def extra_with(module: str) -> str | None:
@@ -130,7 +131,12 @@ def _targets() -> dict[str, str]:
     version = _version("onnxruntime")
     found = f"ready (onnxruntime {version})" if version else "missing: pip install pocketbert"
     others = dict.fromkeys(OTHER_TARGETS, "not a target of this version of pocketbert")
-    return {"onnxruntime": found} | others
+    return {"onnxruntime": found} | others | {"TensorRT": _tensorrt()}
+
+
+def _tensorrt() -> str:
+    reason = why_not("tensorrt")
+    return f"missing: {reason}" if reason else f"ready (tensorrt {_version('tensorrt')})"
 
 
 def _ability(name: str, extra: str, packages: tuple[str, ...]) -> Ability:
