@@ -215,6 +215,7 @@ def _golden(
     texts = load_split(data, "validation").texts[:GOLDEN_TEXTS]
     encoded = [tokenizer.encode([text]) for text in texts]
     by_path = {one.target.path: _logits(one.reference, encoded, optimize=False) for one in built}
+    _check_finite(by_path)
     answers = {
         target.name: {
             "logits": by_path[target.path].tolist(),
@@ -230,6 +231,15 @@ def _golden(
     floats = _logits(exported / "model.onnx", encoded)
     difference = np.abs(floats - by_path[targets[0].path]).max()
     return golden, {"golden_max_abs_difference_to_float": float(difference)}
+
+
+def _check_finite(logits: Mapping[str, NDArray[np.float32]]) -> None:
+    for path, values in logits.items():
+        if not np.isfinite(values).all():
+            raise BundleError(
+                f"{path} answers validation texts with NaN or infinity, expected numbers; values "
+                "leave the range of its 16-bit format: set compile.float_precision to float32"
+            )
 
 
 def _tolerance(target: Target) -> float:

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pocketbert.deploy.cpu import available_isas
-from pocketbert.deploy.runners import RUNNERS
+from pocketbert.deploy.runners import RUNNERS, why_not
 from pocketbert.eval.environment import describe_environment
 
 EXTRAS = {
@@ -41,7 +41,6 @@ LAYOUTS = {
     "arm64": "signed activations and weights",
     "any": "none; this processor runs bundles in FP32",
 }
-OTHER_TARGETS = ("TensorRT",)
 
 
 def extra_with(module: str) -> str | None:
@@ -129,11 +128,12 @@ def diagnose() -> Diagnosis:
 
 
 def _targets() -> dict[str, str]:
-    found = {}
-    for name, row in RUNNERS.items():
-        version = _version(row.package)
-        found[name] = f"ready ({row.package} {version})" if version else f"missing: {row.install}"
-    return found | dict.fromkeys(OTHER_TARGETS, "not a target of this version of pocketbert")
+    return {name: _target(name, row.package) for name, row in RUNNERS.items()}
+
+
+def _target(runtime: str, package: str) -> str:
+    reason = why_not(runtime)
+    return f"missing: {reason}" if reason else f"ready ({package} {_version(package)})"
 
 
 def _ability(name: str, extra: str, packages: tuple[str, ...]) -> Ability:

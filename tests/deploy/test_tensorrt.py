@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.engine import Engine
-from pocketbert.deploy.graph import add_constant, initializers, producers
+from pocketbert.deploy.graph import add_constant, initializers, producers, weight_matmuls
 from pocketbert.deploy.runners import why_not
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.runners.tensorrt import cache_folder, cache_key, profile_of
@@ -85,6 +86,27 @@ def test_bfloat16_is_refused(bert, tmp_path):
     with pytest.raises(BundleError, match="float_precision is bfloat16, expected float16, float32"):
         compiled(bert, tmp_path, target="tensorrt", float_precision="bfloat16")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_values_beyond_half_are_refused(bert, tmp_path):
+    exported = tmp_path / "exported"
+    shutil.copytree(bert.exported, exported)
+    model = onnx.load(exported / "model.onnx")
+    for node in weight_matmuls(model)[:-1]:  # outputs beyond 65504, but no weight
+        weight = initializers(model)[node.input[1]]
+        values = numpy_helper.to_array(weight) * 2e4
+        weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    onnx.save(model, exported / "model.onnx")
+    with pytest.raises(BundleError, match=r"NaN or infinity, .*set compile\.float_precision to"):
+        compile_bundle(
+            out=tmp_path,
+            config=CompileConfig(target="tensorrt"),
+            data=bert.data,
+            exported=exported,
+            quantized=None,
+            lineage={},
+            name="tiny",
+        )
 
 
 @pytest.mark.skipif(why_not("tensorrt") is None, reason="this machine has TensorRT and a GPU")

@@ -10,7 +10,7 @@ def test_says_what_this_machine_is():
     assert diagnosis.int8_isa == available_isas()[0]
     assert diagnosis.free_disk_bytes > 0
     assert diagnosis.targets["openvino"].startswith("ready (openvino 20")
-    assert diagnosis.targets["TensorRT"] == "not a target of this version of pocketbert"
+    assert re.match(r"ready|missing: .*(install|driver|GPU)", diagnosis.targets["tensorrt"])
 
 
 def test_every_package_it_asks_for_is_one_that_the_extra_installs():
