@@ -134,8 +134,8 @@ ROWS: dict[str, dict[str, Any]] = {
     },
 }
 
-# `transfer` changes no model; what `general` leaves is a checkpoint (test_general.py).
-ELSEWHERE = {"transfer", "general"}
+# These change no model, and what `general` leaves is a checkpoint (test_general.py).
+ELSEWHERE = {"transfer", "general", "compile", "evaluate"}
 SHARED = {"objectives", "training"}
 ON_A_TASK = [name for name in OBJECTIVES if name != "masked_tokens"]  # test_masked_tokens.py
 # Share of the test texts that INT8 labels as FP32 does; all rows had 1.0 of 120 texts.
