@@ -64,7 +64,6 @@ def main() -> None:
             found["floor_ms"] = floor_ms(rooflines[threads], **size)
             save(path, found)
         write(options)
-    write(options)
 
 
 def parse() -> argparse.Namespace:

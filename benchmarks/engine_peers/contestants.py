@@ -5,6 +5,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +165,16 @@ def ours(model: str, source: dict[str, Any], work: Path, options: Namespace) -> 
                 "module": "ours",
                 "engine": "",
                 "folder": str(Path(one["bundle"]).resolve()),
-                "source": {"target": one["target"]},
+                "source": {"target": one["target"], "manifest": hash_of_manifest(one["bundle"])},
             },
         )
         for one in given
     ]
+
+
+def hash_of_manifest(bundle: str) -> str:
+    """A bundle made anew in the same place is another one."""
+    return sha256((Path(bundle) / "manifest.json").read_bytes()).hexdigest()
 
 
 def make_bundle(source: dict[str, Any], data: Path, out: Path) -> None:

@@ -75,7 +75,7 @@ def race(
             workers.append(worker)
         open_ms = opened(workers, failed, threads)
         agreement = agreements(workers, failed, texts, random_weights, options)
-        raw = {}
+        raw: dict[str, Any] = {}
         for point in options.points:
             print(f"{work.name}, {threads} threads, {point}", flush=True)
             raw |= take_turns(workers, failed, point, texts, options)
