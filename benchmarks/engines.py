@@ -120,8 +120,9 @@ def what_is_asked(racers: list[Contestant], options: argparse.Namespace) -> dict
 
 def write(options: argparse.Namespace) -> None:
     """Write the results of all models measured so far; raw times go to a file of their own."""
-    paths = [options.work / model / f"race-{n}.json" for model in MODELS for n in options.threads]
-    races = [read(path) for path in paths if path.is_file()]
+    paths = [path for model in MODELS for path in (options.work / model).glob("race-*.json")]
+    paths.sort(key=lambda path: (MODELS.index(path.parent.name), path.name))
+    races = [read(path) for path in paths]
     raw = [{key: one[key] for key in ("model", "threads", "raw")} for one in races]
     save(RESULTS / "engines_raw.json", raw)
     draw(races, RESULTS / "engines.png")

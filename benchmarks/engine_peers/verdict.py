@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from engine_peers.contestants import BASELINE, ONNX_INT8
+from engine_peers.contestants import BASELINE, ONNX_INT8, PEERS
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 2000, 0
 MIN_AGREEMENT = 0.99
@@ -17,6 +17,8 @@ MIN_SPEEDUP_ON_ONNX_INT8 = 1.2
 MIN_SPEEDUP_ON_MIX = 1.3
 FLOOR_POINT = "1x128"
 COLUMNS = 2
+PEER_NAMES = [peer.name for peer in PEERS]
+MARKERS = "sD^v"
 
 Race = dict[str, Any]
 
@@ -157,21 +159,24 @@ def draw(races: list[Race], path: Path) -> None:
         panel.remove()
     for panel, race in zip(panels, races, strict=False):
         points = [point for point in race["raw"] if point != "mix_padded"]
-        for number, (name, title) in enumerate(race["titles"].items()):
+        for name, title in race["titles"].items():
             there = [point for point in points if name in race["raw"][point]]
-            values = [speedup(race, name, BASELINE, point)["value"] for point in there]
-            ours = name.startswith("ours/")
-            panel.plot(
-                there,
-                values,
-                marker="s" if ours else "o",
-                linewidth=2.5 if ours else 1,
-                color="#b3261e" if ours else f"C{number}",
-                label=f"{title} ({race['agreement'].get(name, {}).get('value', 0):.3f})",
-            )
+            if there:
+                values = [speedup(race, name, BASELINE, point)["value"] for point in there]
+                right = race["agreement"][name]["value"]
+                panel.plot(there, values, label=f"{title} ({right:.3f})", **style_of(name, race))
         panel.set_yscale("log")
         panel.grid(alpha=0.3, which="both")
         panel.set_title(f"{race['model']}, {race['threads']} thread(s)")
         panel.set_ylabel("times as fast as ONNX Runtime FP32")
         panel.legend(fontsize=6, title="(agreement)", title_fontsize=6)
     figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def style_of(name: str, race: Race) -> dict[str, Any]:
+    """Ours in black, told apart by their markers; a peer has one colour in all panels."""
+    if name in PEER_NAMES:
+        return {"color": f"C{PEER_NAMES.index(name)}", "marker": "o", "linewidth": 1}
+    ours = [one for one in race["titles"] if one not in PEER_NAMES]
+    marker = MARKERS[ours.index(name) % len(MARKERS)]
+    return {"color": "black", "marker": marker, "linewidth": 2}
