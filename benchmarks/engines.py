@@ -51,7 +51,7 @@ def main() -> None:
         work = options.work / model
         source = make_source(stage_of(model, options), options.data, work)
         racers, missing = contestants(model, source, work, options)
-        size = size_of(Path(source["exported"]), work / "texts")
+        size = size_of(Path(source["exported"]), work)
         for threads in options.threads:
             path = work / f"race-{threads}.json"
             asked = what_is_asked(racers, options)

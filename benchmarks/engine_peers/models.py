@@ -159,8 +159,16 @@ def cut(test: list[dict[str, np.ndarray]], batch: int, length: int) -> dict[str,
     }
 
 
-def size_of(exported: Path, texts: Path) -> dict[str, int]:
+def size_of(exported: Path, work: Path) -> dict[str, int]:
     """Products at 1x128, and how many numbers the matrices hold that they read."""
+    once(
+        work / "size", lambda out: (out / "size.json").write_text(json.dumps(count(exported, work)))
+    )
+    size: dict[str, int] = json.loads((work / "size" / "size.json").read_text())
+    return size
+
+
+def count(exported: Path, work: Path) -> dict[str, int]:
     graph = onnx.load_model(exported / "model.onnx")
     stored = initializers(graph)
     weights = [
@@ -169,5 +177,5 @@ def size_of(exported: Path, texts: Path) -> dict[str, int]:
         for name in node.input
         if name in stored
     ]
-    macs = count_macs(graph, read(requests_of("1x128", texts))[0])
+    macs = count_macs(graph, read(requests_of("1x128", work / "texts"))[0])
     return {"macs": macs, "weights": sum(weights)}
