@@ -23,6 +23,7 @@ from engine_peers.contestants import PEERS, Contestant, contestants
 from engine_peers.models import make_source, random_base, size_of
 from engine_peers.race import race
 from engine_peers.roofline import floor_ms, measure_roofline
+from engine_peers.setup import ENVIRONMENTS
 from engine_peers.verdict import bars, draw, summary
 from report import RESULTS, environment, write_results
 
@@ -129,6 +130,7 @@ def write(options: argparse.Namespace) -> None:
     write_results(
         "engines",
         environment=environment(),
+        peers=ENVIRONMENTS,
         notes=NOTES,
         races=[summary(one) for one in races],
         bars=[bar for one in races for bar in bars(one)],

@@ -1,7 +1,8 @@
 """Make the environments of the peers: `python benchmarks/engine_peers/setup.py FOLDER`.
 
 One virtual environment a tool, because they need different versions of transformers. What is
-there already is left alone. PyTorch and ONNX Runtime run in pocketbert's own environment.
+there already is left alone. PyTorch and ONNX Runtime run in pocketbert's own environment. Takes
+some 5 GB with CPU builds of torch, which pip takes where its index offers them (see README.md).
 """
 
 import argparse
