@@ -102,7 +102,8 @@ def bars(race: Race) -> list[dict[str, Any]]:
 
 
 def beside_best_peer(race: Race, ours: str, where: str) -> list[dict[str, Any]]:
-    """No slower than the best peer that answers right, at each length and on the mix."""
+    """No slower than the best peer that answers right, and right itself, at each length and mix."""
+    right = race["agreement"][ours]["value"] >= MIN_AGREEMENT
     found = []
     for point in (*single_points(race), *({"mix"} & race["raw"].keys())):
         peers = [
@@ -113,7 +114,7 @@ def beside_best_peer(race: Race, ours: str, where: str) -> list[dict[str, Any]]:
         best = min(peers, key=lambda name: median_ms(race, point, name))
         ratio = speedup(race, ours, best, point)
         name = f"{where}: {point}, times as fast as the best peer ({best})"
-        no_slower = ratio["high"] >= 1.0 and ratio["value"] >= 1.0 - MAX_NOISE
+        no_slower = right and ratio["high"] >= 1.0 and ratio["value"] >= 1.0 - MAX_NOISE
         found.append(bar(name, ratio, ">= 1 but for noise", no_slower))
     return found
 
