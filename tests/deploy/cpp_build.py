@@ -1,0 +1,62 @@
+"""Builds the C++ runtime for tests and benchmarks, and only what is not built already."""
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import onnxruntime
+
+SOURCE = Path(__file__).parents[2] / "deploy/cpp"
+NEEDED = ("cmake", "c++", "apt-get", "dpkg")
+HEADERS = (Path("/usr/include/nlohmann/json.hpp"), Path("/usr/include/openssl/evp.h"))
+
+
+def why_not() -> str | None:
+    """Why nothing can be built here; None if it can."""
+    if platform.system() != "Linux":
+        return "the C++ runtime is built on Linux"
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    missing += [str(path) for path in HEADERS if not path.is_file()]
+    if missing:
+        return (
+            f"not found: {', '.join(missing)} "
+            "(apt-get install cmake g++ nlohmann-json3-dev libssl-dev)"
+        )
+    return None
+
+
+def get_onnxruntime(folder: Path) -> Path:
+    """ONNX Runtime's library and headers.
+
+    Raises:
+        subprocess.CalledProcessError: They cannot be downloaded.
+    """
+    if not (folder / "lib/libonnxruntime.so").exists():
+        run([SOURCE / "get_onnxruntime.sh", folder])
+    return folder
+
+
+def python_has_the_same_onnxruntime(folder: Path) -> bool:
+    """Whether both languages run the same kernels."""
+    return (folder / f"lib/libonnxruntime.so.{onnxruntime.__version__}").exists()
+
+
+def build(folder: Path, *, compiler: str = "c++", **options: str | bool) -> Path:
+    """Configure and build; options are CMake's variables."""
+    defines = [
+        f"-D{name}={value if isinstance(value, str) else int(value)}"
+        for name, value in options.items()
+    ]
+    run(["cmake", "-S", SOURCE, "-B", folder, f"-DCMAKE_CXX_COMPILER={compiler}", *defines])
+    run(["cmake", "--build", folder, "--parallel", str(os.cpu_count())])
+    return folder
+
+
+def run(command: list[str | Path]) -> str:
+    """Run a command and return what it printed; its errors go to the terminal."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout[-4000:])
+    return done.stdout
