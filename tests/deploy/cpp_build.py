@@ -8,8 +8,11 @@ from pathlib import Path
 
 import onnxruntime
 
+from .cpp_texts import make_texts
+
 SOURCE = Path(__file__).parents[2] / "deploy/cpp"
 NEEDED = ("cmake", "c++", "apt-get", "dpkg")
+FUZZERS = ("fuzz_tokenizer", "fuzz_manifest")
 HEADERS = (Path("/usr/include/nlohmann/json.hpp"), Path("/usr/include/openssl/evp.h"))
 
 
@@ -60,3 +63,40 @@ def run(command: list[str | Path]) -> str:
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout[-4000:])
     return done.stdout
+
+
+def build_fuzzers(folder: Path, onnxruntime_folder: Path) -> Path:
+    """Build libFuzzer's programs under both sanitizers."""
+    return build(
+        folder,
+        compiler="clang++",
+        OnnxRuntime_ROOT=str(onnxruntime_folder),
+        POCKETBERT_FUZZ=True,
+        POCKETBERT_SANITIZE=True,
+    )
+
+
+def fuzz(
+    build_folder: Path, fuzzer: str, bundle: Path, scratch: Path, seconds: int
+) -> subprocess.CompletedProcess[str]:
+    """Fuzz for a while, from the files of a bundle and a few texts; a finding is an exit code."""
+    corpus = scratch / "corpus"
+    corpus.mkdir()
+    for name in ("manifest.json", "tokenizer.json"):
+        shutil.copy(bundle / name, corpus / name)
+    for number, text in enumerate(make_texts(200, seed=11)):
+        (corpus / str(number)).write_bytes(text.encode())
+    return subprocess.run(
+        [
+            build_folder / "tests" / fuzzer,
+            corpus,
+            f"-max_total_time={seconds}",
+            "-max_len=16384",
+            "-timeout=20",
+            "-print_final_stats=1",
+            f"-artifact_prefix={scratch}/",
+        ],
+        env={**os.environ, "FUZZ_TOKENIZER": str(bundle / "tokenizer.json")},
+        capture_output=True,
+        text=True,
+    )

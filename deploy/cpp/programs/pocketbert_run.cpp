@@ -99,6 +99,8 @@ void print(const pocketbert::Classification& answer, const std::vector<std::stri
 
 int classify_lines(const Command& command) {
   const pocketbert::Engine engine = pocketbert::Engine::open(command.bundle, command.options);
+  // Of many lines, those that are alike in length share a batch; a single one is answered at once.
+  const std::size_t lines_at_once = command.batch_size == 1 ? 1 : 64 * command.batch_size;
   std::vector<std::string> lines;
   const auto answer = [&] {
     for (const auto& classification : engine.run(lines, command.batch_size)) {
@@ -109,7 +111,7 @@ int classify_lines(const Command& command) {
   };
   for (std::string line; std::getline(std::cin, line);) {
     lines.push_back(line);
-    if (lines.size() == command.batch_size) answer();
+    if (lines.size() == lines_at_once) answer();
   }
   answer();
   return kDone;
