@@ -83,9 +83,9 @@ def changes(function: Callable[[str], str]) -> dict[int, str]:
 def check_no_order_is_lost(bases: dict[int, str]) -> None:
     """Dropping marks before they are put in order must not change the order of what stays."""
     for c in bases:
-        first, *rest = NFD().normalize_str(chr(c))
-        stays = [text for text in rest if text in bases[c]]
-        assert combining_class(first) == 0 or not stays, hex(c)
+        decomposed = NFD().normalize_str(chr(c))
+        stays = [character for character in decomposed[1:] if character in bases[c]]
+        assert combining_class(decomposed[0]) == 0 or not stays, hex(c)
 
 
 def combining_class(character: str) -> int:

@@ -1,7 +1,6 @@
 """Tiny random models, exported, quantized and compiled once for all tests of this folder."""
 
 import json
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -138,8 +137,8 @@ def cpp_onnxruntime(pytestconfig: pytest.Config) -> Path:
     folder = Path(pytestconfig.cache.mkdir("cpp")) / "onnxruntime"
     try:
         return cpp_build.get_onnxruntime(folder)
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"ONNX Runtime's library and headers could not be downloaded: {error.output}")
+    except cpp_build.BuildError as error:
+        pytest.skip(f"ONNX Runtime's library and headers could not be downloaded: {error}")
 
 
 @pytest.fixture(scope="session")

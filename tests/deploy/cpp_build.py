@@ -16,6 +16,10 @@ FUZZERS = ("fuzz_tokenizer", "fuzz_manifest")
 HEADERS = (Path("/usr/include/nlohmann/json.hpp"), Path("/usr/include/openssl/evp.h"))
 
 
+class BuildError(Exception):
+    """A command failed."""
+
+
 def why_not() -> str | None:
     """Why nothing can be built here; None if it can."""
     if platform.system() != "Linux":
@@ -34,7 +38,7 @@ def get_onnxruntime(folder: Path) -> Path:
     """ONNX Runtime's library and headers.
 
     Raises:
-        subprocess.CalledProcessError: They cannot be downloaded.
+        BuildError: They cannot be downloaded.
     """
     if not (folder / "lib/libonnxruntime.so").exists():
         run([SOURCE / "get_onnxruntime.sh", folder])
@@ -58,10 +62,14 @@ def build(folder: Path, *, compiler: str = "c++", **options: str | bool) -> Path
 
 
 def run(command: list[str | Path]) -> str:
-    """Run a command and return what it printed; its errors go to the terminal."""
+    """Run a command and return what it printed.
+
+    Raises:
+        BuildError: It failed; with what it printed last.
+    """
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, command, done.stdout[-4000:])
+        raise BuildError(f"{command}: {done.stdout[-4000:]}")
     return done.stdout
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -32,7 +33,7 @@ BUNDLES = ["bert", "mpnet", "bilstm", "factorised"]
 
 
 def run(program: Path, *arguments: object, text: str = "") -> subprocess.CompletedProcess[str]:
-    command = [program, *map(str, arguments)]
+    command: list[str | Path] = [program, *map(str, arguments)]
     return subprocess.run(command, input=text, capture_output=True, text=True)
 
 
@@ -359,7 +360,9 @@ def test_no_sanitizer_complains(cpp_sanitized, bert, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fuzzer", cpp_build.FUZZERS)
-def test_fuzzing_finds_nothing(cpp_onnxruntime, pytestconfig, bert, tmp_path, fuzzer):
+def test_fuzzing_finds_nothing(
+    cpp_onnxruntime, pytestconfig, bert, tmp_path, fuzzer, record_property
+):
     if shutil.which("clang++") is None:
         pytest.skip("not found: clang++ (apt-get install clang)")
     folder = Path(pytestconfig.cache.mkdir("cpp")) / "fuzzers"
@@ -367,3 +370,6 @@ def test_fuzzing_finds_nothing(cpp_onnxruntime, pytestconfig, bert, tmp_path, fu
     seconds = int(os.environ.get("FUZZ_SECONDS", "60"))
     result = cpp_build.fuzz(folder, fuzzer, bert.bundle, tmp_path, seconds)
     assert result.returncode == 0, result.stderr[-3000:]
+    executed = re.search(r"number_of_executed_units: (\d+)", result.stderr)
+    assert executed is not None
+    record_property("inputs_fuzzed", int(executed[1]))
