@@ -80,12 +80,12 @@ class Engine {
 };
 
 struct SelftestResult {
-  bool passed;                            // same tokens, and logits within the tolerance
-  std::string engine;                     // what ran, and why
-  std::size_t texts;                      // golden texts
-  std::size_t texts_with_other_tokens;    // that this tokenizer cuts differently
-  double max_abs_difference;              // of a logit
-  double tolerance;                       // largest difference allowed
+  bool passed;                          // same tokens, and logits within the tolerance
+  std::string engine;                   // what ran, and why
+  std::size_t texts;                    // golden texts
+  std::size_t texts_with_other_tokens;  // that this tokenizer cuts differently
+  double max_abs_difference;            // of a logit
+  double tolerance;                     // largest difference allowed
 };
 
 // Verifies a bundle and replays what it computed when it was built.

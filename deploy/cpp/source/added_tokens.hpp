@@ -34,7 +34,7 @@ class AddedTokens {
  private:
   const AddedToken* at(std::string_view text, std::size_t position) const;
 
-  std::vector<AddedToken> tokens_;     // the longest first
+  std::vector<AddedToken> tokens_;      // the longest first
   std::array<bool, 256> first_byte_{};  // of any token
 };
 

@@ -46,8 +46,7 @@ void check_complete(const fs::path& root, const Manifest& manifest) {
   found.erase(kManifestFile);
   for (const auto& [name, hash] : manifest.sha256) {
     if (found.erase(name) == 0) {
-      throw Error(root.string() + " lacks " + name +
-                  ", expected a whole bundle; copy it again");
+      throw Error(root.string() + " lacks " + name + ", expected a whole bundle; copy it again");
     }
   }
   if (!found.empty()) {

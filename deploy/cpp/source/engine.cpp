@@ -24,7 +24,8 @@ Batch padded(const std::vector<Encoding>& encodings, std::int64_t pad_id) {
   batch.attention_mask.reserve(size);
   batch.token_type_ids.reserve(size);
   for (const Encoding& encoding : encodings) {
-    const auto append = [](std::vector<std::int64_t>& column, const std::vector<std::int64_t>& row) {
+    const auto append = [](std::vector<std::int64_t>& column,
+                           const std::vector<std::int64_t>& row) {
       column.insert(column.end(), row.begin(), row.end());
     };
     const std::size_t padding = batch.length - encoding.ids.size();
@@ -70,9 +71,9 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
   const std::string description = target.name + ": " + target.runtime + ", " + target.precision +
                                   " for " + target.isa + ", " + std::to_string(threads) +
                                   (threads == 1 ? " thread; " : " threads; ") + choice.reason;
-  return std::make_shared<Parts>(
-      Parts{std::move(tokenizer), runtime_named(target.runtime)(bundle, target, threads),
-            bundle.manifest.labels, description});
+  return std::make_shared<Parts>(Parts{std::move(tokenizer),
+                                       runtime_named(target.runtime)(bundle, target, threads),
+                                       bundle.manifest.labels, description});
 }
 
 std::vector<float> Engine::Parts::logits(const std::vector<std::string_view>& texts) const {
@@ -82,8 +83,8 @@ std::vector<float> Engine::Parts::logits(const std::vector<std::string_view>& te
   std::vector<float> computed = runner->run(padded(encodings, tokenizer.pad_id()));
   if (computed.size() != texts.size() * labels.size()) {
     throw Error("the model gives " + std::to_string(computed.size()) + " logits for " +
-                std::to_string(texts.size()) + " texts, expected " +
-                std::to_string(labels.size()) + " for each; build the bundle again");
+                std::to_string(texts.size()) + " texts, expected " + std::to_string(labels.size()) +
+                " for each; build the bundle again");
   }
   return computed;
 }

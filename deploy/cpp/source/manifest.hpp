@@ -28,9 +28,9 @@ struct Target {
 };
 
 struct Manifest {
-  std::vector<std::string> labels;  // in the order of the logits
-  std::size_t max_length;           // longest input in tokens
-  std::vector<Target> targets;      // the best first
+  std::vector<std::string> labels;            // in the order of the logits
+  std::size_t max_length;                     // longest input in tokens
+  std::vector<Target> targets;                // the best first
   std::map<std::string, std::string> sha256;  // of every file but the manifest, by its path
 };
 

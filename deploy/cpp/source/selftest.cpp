@@ -59,8 +59,7 @@ SelftestResult selftest(const std::filesystem::path& folder, const std::string& 
     check_same_size(expected_logits[i], row.size());
     for (std::size_t label = 0; label < row.size(); ++label) {
       const auto stated = static_cast<float>(expected[label].number());
-      result.max_abs_difference =
-          larger(result.max_abs_difference, std::fabs(row[label] - stated));
+      result.max_abs_difference = larger(result.max_abs_difference, std::fabs(row[label] - stated));
     }
   }
   result.passed =

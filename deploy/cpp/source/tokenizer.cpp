@@ -40,7 +40,8 @@ void check_room(const Template& parts, std::size_t max_length) {
   const std::size_t special = special_tokens_in(parts);
   if (max_length < special) {
     throw Error("the longest input is " + std::to_string(max_length) + " tokens, expected " +
-                std::to_string(special) + " or more for the special tokens alone; raise max_length");
+                std::to_string(special) +
+                " or more for the special tokens alone; raise max_length");
   }
 }
 
@@ -95,18 +96,17 @@ Encoding Tokenizer::Parts::encode(std::string_view text, const std::string_view*
   Encoding encoding;
   encoding.ids.reserve(max_length - limit + first_ids.size() + second_ids.size());
   for (const TemplatePart& part : parts) {
-    const std::vector<std::int64_t>& ids =
-        part.kind == TemplatePart::Kind::first_text    ? first_ids
-        : part.kind == TemplatePart::Kind::second_text ? second_ids
-                                                       : part.ids;
+    const std::vector<std::int64_t>& ids = part.kind == TemplatePart::Kind::first_text ? first_ids
+                                           : part.kind == TemplatePart::Kind::second_text
+                                               ? second_ids
+                                               : part.ids;
     encoding.ids.insert(encoding.ids.end(), ids.begin(), ids.end());
     encoding.type_ids.resize(encoding.ids.size(), part.type_id);
   }
   return encoding;
 }
 
-std::vector<std::int64_t> Tokenizer::Parts::ids_of(std::string_view text,
-                                                   std::size_t limit) const {
+std::vector<std::int64_t> Tokenizer::Parts::ids_of(std::string_view text, std::size_t limit) const {
   if (!utf8::is_valid(text)) return ids_of(utf8::replace_invalid(text), limit);
   std::vector<std::int64_t> ids;
   const auto append_words = [&](std::string_view normalized) {

@@ -43,8 +43,8 @@ Template read_template(const JsonValue& parts, const JsonValue& special_tokens, 
     if (const std::optional<JsonValue> sequence = part.find("Sequence")) {
       const bool second = sequence->at("id").one_of({"A", "B"}) == "B";
       if (second && !is_pair) sequence->refuse("the second of one text");
-      read.push_back({second ? Kind::second_text : Kind::first_text,
-                      id_in(sequence->at("type_id")), {}});
+      read.push_back(
+          {second ? Kind::second_text : Kind::first_text, id_in(sequence->at("type_id")), {}});
     } else {
       const JsonValue token = part.at("SpecialToken");
       TemplatePart special{Kind::special_tokens, id_in(token.at("type_id")), {}};
@@ -84,9 +84,8 @@ void read_templates(const JsonValue& processor, TokenizerFile& read) {
   const TemplatePart start = special("cls", 0);
   const TemplatePart end = special("sep", 0);
   read.single = {start, first, end};
-  read.pair = type == "BertProcessing"
-                  ? Template{start, first, end, second(1), special("sep", 1)}
-                  : Template{start, first, end, end, second(0), end};
+  read.pair = type == "BertProcessing" ? Template{start, first, end, second(1), special("sep", 1)}
+                                       : Template{start, first, end, end, second(0), end};
 }
 
 std::optional<std::int64_t> id_of(const std::string& token, const TokenizerFile& read) {

@@ -14,8 +14,9 @@ namespace {
 // The last row that begins at or before a code point; nullptr if none does.
 template <typename Row, std::size_t size>
 const Row* row_before(const Row (&rows)[size], char32_t c) {
-  const Row* after = std::upper_bound(std::begin(rows), std::end(rows), c,
-                                      [](char32_t value, const Row& row) { return value < row.first; });
+  const Row* after =
+      std::upper_bound(std::begin(rows), std::end(rows), c,
+                       [](char32_t value, const Row& row) { return value < row.first; });
   return after == std::begin(rows) ? nullptr : after - 1;
 }
 

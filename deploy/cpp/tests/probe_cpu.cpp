@@ -9,6 +9,7 @@
 int main(int count, char** arguments) {
   if (count != 2) return 2;
   const std::string cpuinfo{std::istreambuf_iterator<char>(std::cin), {}};
-  for (const std::string& isa : pocketbert::isas_of(arguments[1], cpuinfo)) std::cout << isa << '\n';
+  for (const std::string& isa : pocketbert::isas_of(arguments[1], cpuinfo))
+    std::cout << isa << '\n';
   return 0;
 }

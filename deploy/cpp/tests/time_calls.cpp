@@ -109,8 +109,7 @@ void time_line(const std::string& line, std::size_t rounds, const pocketbert::En
     tokenizer_us.push_back(time_us([&] { tokenizer.encode(line); }));
   }
   std::cout << "{\"tokens\":" << length << ",\"session_us\":" << median(session_us)
-            << ",\"engine_us\":" << median(engine_us)
-            << ",\"overhead_us\":" << median(overhead_us)
+            << ",\"engine_us\":" << median(engine_us) << ",\"overhead_us\":" << median(overhead_us)
             << ",\"tokenizer_us\":" << median(tokenizer_us) << "}\n";
 }
 

@@ -82,8 +82,8 @@ class OnnxRuntimeRunner : public Runner {
     check(api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, memory_.out()));
     SessionOptions options;
     configure(options, threads, disabled_optimizers);
-    const std::string refusal =
-        failure(api().CreateSession(environment_.get(), path.c_str(), options.get(), session_.out()));
+    const std::string refusal = failure(
+        api().CreateSession(environment_.get(), path.c_str(), options.get(), session_.out()));
     if (!refusal.empty()) {
       throw Error(path + " does not load (" + refusal + "), expected a model for onnxruntime " +
                   OrtGetApiBase()->GetVersionString() + " or older");
