@@ -2,11 +2,19 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <nlohmann/json.hpp>
 
 #include "files.hpp"
 #include "pocketbert.hpp"
 
 namespace pocketbert {
+
+struct JsonValue::Document {
+  nlohmann::json root;
+  std::string name;
+  std::string expected;
+  std::string remedy;
+};
 
 JsonValue JsonValue::read(const std::filesystem::path& file, std::string expected,
                           std::string remedy) {

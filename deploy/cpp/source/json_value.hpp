@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -40,12 +40,7 @@ class JsonValue {
   [[noreturn]] void refuse(const std::string& why) const;
 
  private:
-  struct Document {
-    nlohmann::json root;
-    std::string name;
-    std::string expected;
-    std::string remedy;
-  };
+  struct Document;
 
   JsonValue(std::shared_ptr<const Document> document, const nlohmann::json& value,
             std::string place)
