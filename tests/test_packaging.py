@@ -12,6 +12,7 @@ else:
 ROOT = Path(__file__).parents[1]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FOLDERS = sorted(SETUPTOOLS["package-dir"].values())
+CPP = ROOT / "deploy/cpp"  # a CMake package, built from the repository
 
 
 def test_every_source_folder_is_shipped():
@@ -19,6 +20,7 @@ def test_every_source_folder_is_shipped():
         "pocketbert." + ".".join(path.parent.relative_to(ROOT).parts)
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*.py")
+        if CPP not in path.parents
     }
     assert on_disk == set(SETUPTOOLS["packages"])
 
@@ -28,6 +30,8 @@ def test_every_data_file_is_shipped():
     for folder in FOLDERS:
         shipped = [*patterns["*"], *patterns.get(f"pocketbert.{folder}", [])]
         for path in (ROOT / folder).rglob("*"):
+            if CPP in path.parents:
+                continue
             if path.is_file() and path.suffix not in (".py", ".pyc", ".md"):
                 assert any(path.match(pattern) for pattern in shipped), path
 
@@ -51,6 +55,7 @@ def test_folders_are_only_imported_through_the_namespace():
 def test_every_source_folder_has_a_readme_and_links_lead_somewhere():
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
     pages += [ROOT / folder / "README.md" for folder in FOLDERS]
+    pages.append(CPP / "README.md")
     for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"

@@ -24,6 +24,8 @@ from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.export import export_onnx
 
+from . import cpp_build
+
 SHAPE: dict[str, Any] = {
     "vocab_size": 300,  # large enough that its table counts as one
     "hidden_size": 64,
@@ -149,3 +151,34 @@ def write_model_folder(
     tokenizer.enable_truncation(5)  # what the file says must not count
     tokenizer.enable_padding(pad_id=numbers[specials[2]], pad_token=specials[2], length=40)
     tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture(scope="session")
+def cpp_onnxruntime(pytestconfig: pytest.Config) -> Path:
+    """ONNX Runtime for the C++ runtime; kept between runs, for it is a download."""
+    reason = cpp_build.why_not()
+    if reason:
+        pytest.skip(reason)
+    folder = Path(pytestconfig.cache.mkdir("cpp")) / "onnxruntime"
+    try:
+        return cpp_build.get_onnxruntime(folder)
+    except cpp_build.BuildError as error:
+        pytest.skip(f"ONNX Runtime's library and headers could not be downloaded: {error}")
+
+
+@pytest.fixture(scope="session")
+def cpp(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
+    """Folder of the C++ runtime's programs, with those for tests in `tests/`."""
+    folder = Path(pytestconfig.cache.mkdir("cpp")) / "build"
+    return cpp_build.build(folder, OnnxRuntime_ROOT=str(cpp_onnxruntime), POCKETBERT_TESTS=True)
+
+
+@pytest.fixture(scope="session")
+def cpp_sanitized(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
+    """The same programs under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    return cpp_build.build(
+        Path(pytestconfig.cache.mkdir("cpp")) / "sanitized",
+        OnnxRuntime_ROOT=str(cpp_onnxruntime),
+        POCKETBERT_TESTS=True,
+        POCKETBERT_SANITIZE=True,
+    )

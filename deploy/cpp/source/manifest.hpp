@@ -1,0 +1,40 @@
+// What a bundle says about itself; the Python side of this format is deploy/bundle.py.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "json_value.hpp"
+
+namespace pocketbert {
+
+constexpr int kSchemaVersion = 2;
+constexpr const char* kManifestFile = "manifest.json";
+constexpr const char* kTokenizerFile = "tokenizer.json";
+constexpr const char* kGoldenFile = "golden.json";
+
+// One way to run the model.
+struct Target {
+  std::string name;
+  std::string runtime;
+  std::string path;  // the model's file within the bundle
+  std::string isa;   // instruction set that the file is laid out for
+  std::string precision;
+  int threads;                                   // of one inference
+  std::vector<std::string> disabled_optimizers;  // of ONNX Runtime
+};
+
+struct Manifest {
+  std::vector<std::string> labels;            // in the order of the logits
+  std::size_t max_length;                     // longest input in tokens
+  std::vector<Target> targets;                // the best first
+  std::map<std::string, std::string> sha256;  // of every file but the manifest, by its path
+};
+
+// Keys that a device does not need are checked and left out.
+Manifest parse_manifest(const std::string& text, const std::string& name);
+
+}  // namespace pocketbert

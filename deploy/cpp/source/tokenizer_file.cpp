@@ -1,0 +1,140 @@
+#include "tokenizer_file.hpp"
+
+#include <limits>
+#include <optional>
+
+namespace pocketbert {
+namespace {
+
+constexpr const char* kExpected = "a tokenizer.json with BERT's WordPiece";
+constexpr const char* kRemedy = "use a runtime of another language for this bundle";
+
+std::int64_t id_in(const JsonValue& value) {
+  return value.integer(0, std::numeric_limits<std::uint32_t>::max());
+}
+
+NormalizerOptions read_normalizer(const JsonValue& normalizer) {
+  if (normalizer.is_null()) return {};
+  normalizer.at("type").one_of({"BertNormalizer"});
+  NormalizerOptions options;
+  options.clean_text = normalizer.at("clean_text").truth();
+  options.handle_chinese_chars = normalizer.at("handle_chinese_chars").truth();
+  options.lowercase = normalizer.at("lowercase").truth();
+  const JsonValue strip_accents = normalizer.at("strip_accents");
+  options.strip_accents = strip_accents.is_null() ? options.lowercase : strip_accents.truth();
+  return options;
+}
+
+std::vector<AddedToken> read_added_tokens(const JsonValue& tokens) {
+  std::vector<AddedToken> added;
+  for (const JsonValue& token : tokens.items()) {
+    if (token.at("single_word").truth()) token.at("single_word").refuse("whole words only");
+    added.push_back({token.at("content").text(), id_in(token.at("id")), token.at("lstrip").truth(),
+                     token.at("rstrip").truth(), token.at("normalized").truth()});
+  }
+  return added;
+}
+
+using Kind = TemplatePart::Kind;
+
+Template read_template(const JsonValue& parts, const JsonValue& special_tokens, bool is_pair) {
+  Template read;
+  for (const JsonValue& part : parts.items()) {
+    if (const std::optional<JsonValue> sequence = part.find("Sequence")) {
+      const bool second = sequence->at("id").one_of({"A", "B"}) == "B";
+      if (second && !is_pair) sequence->refuse("the second of one text");
+      read.push_back(
+          {second ? Kind::second_text : Kind::first_text, id_in(sequence->at("type_id")), {}});
+    } else {
+      const JsonValue token = part.at("SpecialToken");
+      TemplatePart special{Kind::special_tokens, id_in(token.at("type_id")), {}};
+      for (const JsonValue& id : special_tokens.at(token.at("id").text()).at("ids").items()) {
+        special.ids.push_back(id_in(id));
+      }
+      read.push_back(special);
+    }
+  }
+  return read;
+}
+
+// The post-processor: how special tokens frame one text, and a pair.
+void read_templates(const JsonValue& processor, TokenizerFile& read) {
+  const TemplatePart first{Kind::first_text, 0, {}};
+  const auto second = [](std::int64_t type_id) {
+    return TemplatePart{Kind::second_text, type_id, {}};
+  };
+  if (processor.is_null()) {
+    read.single = {first};
+    read.pair = {first, second(1)};
+    return;
+  }
+  const std::string type =
+      processor.at("type").one_of({"TemplateProcessing", "BertProcessing", "RobertaProcessing"});
+  if (type == "TemplateProcessing") {
+    const JsonValue tokens = processor.at("special_tokens");
+    read.single = read_template(processor.at("single"), tokens, false);
+    read.pair = read_template(processor.at("pair"), tokens, true);
+    return;
+  }
+  const auto special = [&](const char* key, std::int64_t type_id) {
+    const std::vector<JsonValue> token = processor.at(key).items();
+    if (token.size() != 2) processor.at(key).refuse("no token and its id");
+    return TemplatePart{Kind::special_tokens, type_id, {id_in(token[1])}};
+  };
+  const TemplatePart start = special("cls", 0);
+  const TemplatePart end = special("sep", 0);
+  read.single = {start, first, end};
+  read.pair = type == "BertProcessing" ? Template{start, first, end, second(1), special("sep", 1)}
+                                       : Template{start, first, end, end, second(0), end};
+}
+
+std::optional<std::int64_t> id_of(const std::string& token, const TokenizerFile& read) {
+  for (const AddedToken& added : read.added_tokens) {
+    if (added.content == token) return added.id;
+  }
+  const auto found = read.vocabulary.find(token);
+  if (found == read.vocabulary.end()) return std::nullopt;
+  return found->second;
+}
+
+// A model may derive positions from the padding id (RoBERTa, MPNet): a guess would be wrong.
+std::int64_t find_pad_id(const JsonValue& root, const TokenizerFile& read) {
+  const std::optional<JsonValue> padding = root.find("padding");
+  if (padding && !padding->is_null()) return id_in(padding->at("pad_id"));
+  for (const char* token : {"[PAD]", "<pad>"}) {
+    if (const std::optional<std::int64_t> id = id_of(token, read)) return *id;
+  }
+  root.refuse("no padding settings and neither [PAD] nor <pad>");
+}
+
+}  // namespace
+
+TokenizerFile read_tokenizer_file(const std::filesystem::path& file) {
+  return parse_tokenizer_file(JsonValue::read(file, kExpected, kRemedy));
+}
+
+TokenizerFile parse_tokenizer_file(const JsonValue& root) {
+  TokenizerFile read{};
+  read.normalizer = read_normalizer(root.at("normalizer"));
+  root.at("pre_tokenizer").at("type").one_of({"BertPreTokenizer"});
+  read.added_tokens = read_added_tokens(root.at("added_tokens"));
+
+  const JsonValue model = root.at("model");
+  model.at("type").one_of({"WordPiece"});
+  for (const auto& [token, id] : model.at("vocab").members()) {
+    read.vocabulary.emplace(token, id_in(id));
+  }
+  const JsonValue unknown = model.at("unk_token");
+  const auto found = read.vocabulary.find(unknown.text());
+  if (found == read.vocabulary.end()) unknown.refuse("not in the vocabulary");
+  read.unknown_id = found->second;
+  read.continuing_prefix = model.at("continuing_subword_prefix").text();
+  read.max_characters_of_word = static_cast<std::size_t>(
+      model.at("max_input_chars_per_word").integer(0, std::numeric_limits<std::int32_t>::max()));
+
+  read_templates(root.at("post_processor"), read);
+  read.pad_id = find_pad_id(root, read);
+  return read;
+}
+
+}  // namespace pocketbert

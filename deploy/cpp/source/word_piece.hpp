@@ -1,0 +1,38 @@
+// WordPiece: the longest piece of the vocabulary first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pocketbert {
+
+using Vocabulary = std::map<std::string, std::int64_t>;
+
+class WordPiece {
+ public:
+  // `continuing_prefix` marks the pieces that do not begin a word.
+  WordPiece(Vocabulary vocabulary, std::int64_t unknown_id, const std::string& continuing_prefix,
+            std::size_t max_characters);
+  WordPiece(const WordPiece&) = delete;  // the maps point into the vocabulary
+  WordPiece& operator=(const WordPiece&) = delete;
+
+  // Appends the pieces of a word, or the unknown token if no pieces make it up.
+  void append(std::string_view word, std::vector<std::int64_t>& ids) const;
+
+ private:
+  using Pieces = std::unordered_map<std::string_view, std::int64_t>;
+
+  Vocabulary vocabulary_;
+  Pieces beginnings_;
+  Pieces continuations_;  // without their prefix
+  std::size_t longest_bytes_ = 0;
+  std::int64_t unknown_id_;
+  std::size_t max_characters_;
+};
+
+}  // namespace pocketbert

@@ -1,0 +1,28 @@
+// Fuzzes what reads JSON: a document is a manifest, a tokenizer that then encodes, or an Error.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "json_value.hpp"
+#include "manifest.hpp"
+#include "pocketbert.hpp"
+#include "tokenizer.hpp"
+#include "tokenizer_file.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string document(reinterpret_cast<const char*>(data), size);
+  try {
+    pocketbert::parse_manifest(document, "manifest.json");
+  } catch (const pocketbert::Error&) {
+  }
+  try {
+    const auto root = pocketbert::JsonValue::parse(document, "tokenizer.json", "one", "try again");
+    const pocketbert::Tokenizer::Parts parts(pocketbert::parse_tokenizer_file(root), 8);
+    const std::string_view second = "[SEP] b";
+    parts.encode(document, nullptr);
+    parts.encode("a [SEP]  \xC3\x89tude", &second);
+  } catch (const pocketbert::Error&) {
+  }
+  return 0;
+}

@@ -1,0 +1,199 @@
+"""The C++ tokenizer gives the tokens of Hugging Face's, on texts made to find a difference."""
+
+import json
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from pocketbert.deploy.cpp import make_unicode_tables
+
+from .cpp_build import SOURCE
+from .cpp_texts import FRAGMENTS, WORDS, broken_bytes, make_texts
+
+TEXTS = 2000  # and as many broken ones, and as many pairs, for every variant
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+FRAME = [("[CLS]", 2), ("[SEP]", 3)]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to set up a tokenizer."""
+
+    normalizer: normalizers.Normalizer
+    post_processor: processors.PostProcessor | None
+    max_length: int
+    added: tuple[AddedToken, ...] = ()
+
+
+VARIANTS = {
+    "uncased": Variant(
+        normalizers.BertNormalizer(),
+        processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=FRAME
+        ),
+        max_length=32,
+    ),
+    "cased": Variant(
+        normalizers.BertNormalizer(lowercase=False),
+        processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2)),
+        max_length=17,
+        added=(AddedToken("[MASK]", lstrip=True, special=True), AddedToken("##ing", rstrip=True)),
+    ),
+    "accents_kept": Variant(
+        normalizers.BertNormalizer(strip_accents=False, handle_chinese_chars=False),
+        processors.RobertaProcessing(("[SEP]", 3), ("[CLS]", 2)),
+        max_length=8,
+        added=(AddedToken("Zürich", normalized=True), AddedToken("<S>", normalized=True)),
+    ),
+    "not_cleaned": Variant(
+        normalizers.BertNormalizer(clean_text=False, lowercase=False, strip_accents=True),
+        None,
+        max_length=512,
+        added=(
+            AddedToken("\ufffd", normalized=False),
+            AddedToken("漢字", lstrip=True, rstrip=True),
+        ),
+    ),
+}
+
+
+def make_tokenizer(path: Path, variant: Variant) -> Tokenizer:
+    """A vocabulary of pieces of the texts, so that words are cut in many ways."""
+    normalized = variant.normalizer.normalize_str(" ".join([*FRAGMENTS, *make_texts(400, seed=7)]))
+    words = [word for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(normalized)]
+    rng = random.Random(3)
+    pieces = dict.fromkeys(SPECIAL)
+    for word in [*WORDS, *words]:
+        for _ in range(4):
+            start = rng.randrange(len(word))
+            piece = word[start : start + rng.randint(1, 6)]
+            pieces[piece if start == 0 else f"##{piece}"] = None
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = variant.normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if variant.post_processor is not None:
+        tokenizer.post_processor = variant.post_processor
+    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.add_tokens(list(variant.added))
+    tokenizer.save(str(path))
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class Record:
+    """A text or a pair, as bytes."""
+
+    text: bytes
+    second: bytes | None = None
+
+    def packed(self) -> bytes:
+        """As the program `tokenize` reads it."""
+        size = -1 if self.second is None else len(self.second)
+        return b"%d %d\n" % (len(self.text), size) + self.text + (self.second or b"")
+
+    def expected(self, tokenizer: Tokenizer) -> dict[str, list[int]]:
+        """What Hugging Face makes of it."""
+        second = None if self.second is None else self.second.decode(errors="replace")
+        encoding = tokenizer.encode(self.text.decode(errors="replace"), second)
+        return {"ids": encoding.ids, "type_ids": encoding.type_ids}
+
+
+def make_records(count: int, seed: int) -> list[Record]:
+    """Texts, broken texts and pairs."""
+    texts = make_texts(count, seed)
+    records = [Record(text.encode()) for text in texts]
+    records += [Record(data) for data in broken_bytes(texts, seed)]
+    pairs = zip(texts, reversed(texts), strict=True)
+    return records + [Record(first.encode(), second.encode()) for first, second in pairs]
+
+
+def tokenize(program: Path, tokenizer: Path, max_length: int, records: list[Record]) -> list[str]:
+    """The lines of the C++ program."""
+    done = subprocess.run(
+        [program, tokenizer, str(max_length)],
+        input=b"".join(record.packed() for record in records),
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode().splitlines()
+
+
+def compare(program: Path, folder: Path, name: str) -> int:
+    """Check one variant; returns how many texts were compared."""
+    variant = VARIANTS[name]
+    path = folder / f"{name}.json"
+    tokenizer = make_tokenizer(path, variant)
+    tokenizer.enable_truncation(variant.max_length)
+    records = make_records(TEXTS, seed=sorted(VARIANTS).index(name))
+    lines = tokenize(program, path, variant.max_length, records)
+    assert len(lines) == len(records)
+    for record, line in zip(records, lines, strict=True):
+        assert json.loads(line) == record.expected(tokenizer), record
+    return len(records)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_tokens_are_those_of_hugging_face(cpp, tmp_path, name, record_property):
+    record_property("texts_compared", compare(cpp / "tests/tokenize", tmp_path, name))
+
+
+def test_there_are_enough_texts():
+    assert len(VARIANTS) * len(make_records(TEXTS, seed=0)) >= 20_000
+
+
+def test_unicode_tables_are_those_of_the_installed_library():
+    written = (SOURCE / "source/unicode_tables.hpp").read_text()
+    assert tokenizers.__version__ in written.splitlines()[0]
+    assert make_unicode_tables.header() == written
+
+
+BREAKS = {
+    "not JSON": (lambda raw: "{", "is not JSON"),
+    "another model": (lambda raw: raw.replace('"WordPiece"', '"BPE"'), "'BPE' is not known"),
+    "an id that is no number": (lambda raw: raw.replace('"[UNK]": 1', '"[UNK]": "1"'), "no whole"),
+    "a negative id": (lambda raw: raw.replace('"[UNK]": 1', '"[UNK]": -1'), "-1 is not in 0"),
+    "no unknown token": (lambda raw: raw.replace('"[UNK]": 1,', ""), "not in the vocabulary"),
+    "whole words only": (
+        lambda raw: raw.replace('"single_word": false', '"single_word": true'),
+        "whole words only",
+    ),
+    "no padding token": (lambda raw: raw.replace("[PAD]", "[FILL]"), "neither [PAD] nor <pad>"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_tokenizer_that_is_wrong_is_refused_in_one_sentence(cpp, tmp_path, name):
+    change, message = BREAKS[name]
+    path = tmp_path / "tokenizer.json"
+    make_tokenizer(path, VARIANTS["uncased"])
+    path.write_text(change(path.read_text()))
+    done = subprocess.run(
+        [cpp / "tests/tokenize", path, "8"], input="", capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "expected" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_room_for_special_tokens_is_refused(cpp, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    make_tokenizer(path, VARIANTS["uncased"])
+    program = [cpp / "tests/tokenize", path]
+    alone = subprocess.run([*program, "1"], input=b"", capture_output=True)
+    pair = subprocess.run([*program, "2"], input=Record(b"a", b"b").packed(), capture_output=True)
+    assert (alone.returncode, pair.returncode) == (2, 2)
+    assert b"expected 2 or more" in alone.stderr
+    assert b"expected 3 or more" in pair.stderr
+
+
+@pytest.mark.slow
+def test_no_sanitizer_complains_about_any_text(cpp_sanitized, tmp_path):
+    for name in VARIANTS:
+        compare(cpp_sanitized / "tests/tokenize", tmp_path, name)
