@@ -53,6 +53,7 @@ def make_source(stage: Path, data: Path, work: Path) -> dict[str, Any]:
     model = stage / "model"
     about = model_folder.load_description(model)
     pruned = bool(about.widths or about.hidden_size or about.embedding_rank)
+    refuse_another_model(model.resolve(), work)
     exported = work / "exported"
     once(exported, lambda out: export_onnx(out=out, data=data, model=stage))
     if not pruned:
@@ -65,6 +66,16 @@ def make_source(stage: Path, data: Path, work: Path) -> dict[str, Any]:
         "onnx": str(((exported if pruned else work / "plain") / "model.onnx").resolve()),
         "calibration": str((work / "texts" / "calibration.json").resolve()),
     }
+
+
+def refuse_another_model(model: Path, work: Path) -> None:
+    """What is built already in this folder must be of this model."""
+    note = work / "model.txt"
+    work.mkdir(parents=True, exist_ok=True)
+    if not note.is_file():
+        note.write_text(f"{model}\n")
+    elif (found := note.read_text().strip()) != str(model):
+        raise SystemExit(f"{work} holds what was built of {found}, expected {model}; give --work")
 
 
 def once(folder: Path, make: Any) -> None:
