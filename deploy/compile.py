@@ -170,6 +170,7 @@ def _ingredients(
         quantized=None,
         isa=available_isas()[0] if config.isa == "auto" else config.isa,
         float_precision=config.float_precision,
+        lengths=config.lengths,
         threads=config.threads,
         max_length=description.max_length,
         length_histogram=_length_histogram(tokenizer, load_split(data, "train").texts),

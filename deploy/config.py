@@ -136,6 +136,8 @@ class CompileConfig:
         float_precision: Number format of what is not INT8; None is what the runtime is fastest
             with (FP32 in ONNX Runtime, BF16 in OpenVINO where the processor has it, FP16 in
             TensorRT).
+        lengths: Lengths in tokens that a runtime of fixed shapes pads its inputs to; none are
+            chosen from the training texts.
         threads: Threads of one inference.
         choose: How `auto` chooses.
     """
@@ -147,11 +149,22 @@ class CompileConfig:
     float_precision: Literal["float32", "bfloat16", "float16"] | None = field(
         default=None, metadata=ADDED_LATER
     )
+    lengths: tuple[int, ...] = field(default=(), metadata=ADDED_LATER)
     threads: int = 1
     choose: ChooseConfig | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         check_positive("threads", self.threads)
+        check(
+            all(length > 0 for length in self.lengths)
+            and list(self.lengths) == sorted(set(self.lengths)),
+            f"lengths is {list(self.lengths)}, expected numbers of tokens in rising order",
+        )
+        check(
+            not self.lengths or bool({"auto", "openvino"} & {self.target, *self.also}),
+            f"lengths is {list(self.lengths)}, expected none without openvino or auto in target or "
+            "also, because other runtimes run any length as it is",
+        )
         names = (self.target, *self.also)
         twice = next((name for name in names if names.count(name) > 1), None)
         check(twice is None, f"also names {twice!r} twice, expected every target once")

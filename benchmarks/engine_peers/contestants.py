@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from engine_peers.models import once
+from pocketbert.deploy.bundle import read_bundle
+from pocketbert.deploy.calibrate import calibrate
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.quantize import quantize
@@ -18,6 +20,10 @@ BENCHMARKS = Path(__file__).parent.parent
 REFERENCE = "pytorch_eager"
 BASELINE = "onnxruntime_fp32"
 ONNX_INT8 = ("optimum_int8", "olive_int8")
+# Of what auto builds, those that may win somewhere.
+CANDIDATES = ("onnxruntime-int8", "onnxruntime-int8-dynamic", "openvino-int8", "openvino-float")
+FIXED_LENGTHS = (16, 32, 128, 384)
+EXAMPLES = 128
 
 
 @dataclass(frozen=True)
@@ -150,12 +156,16 @@ def last_words(log: Path) -> str:
 
 
 def ours(model: str, source: dict[str, Any], work: Path, options: Namespace) -> list[Contestant]:
-    """The bundles given for this model; without any, one is made by the project's own stages."""
+    """The bundles given for this model; without any, what `auto` would build to choose from."""
     given = [one for one in options.ours if one["model"] == model]
     if not given:
         once(work / "bundle", lambda out: make_bundle(source, options.data, out))
-        bundle = str(work / "bundle" / "compiled" / "bundle")
-        given = [{"name": "int8", "bundle": bundle, "target": ""}]
+        bundle = work / "bundle" / "compiled" / "bundle"
+        given = [
+            {"name": target.name, "bundle": str(bundle), "target": target.name}
+            for target in read_bundle(bundle).manifest.targets
+            if target.name in CANDIDATES
+        ]
     return [
         Contestant(
             f"ours/{one['name']}",
@@ -179,15 +189,19 @@ def hash_of_manifest(bundle: str) -> str:
 
 def make_bundle(source: dict[str, Any], data: Path, out: Path) -> None:
     exported = Path(source["exported"])
-    for name in ("quantized", "compiled"):
+    for name in ("calibrated", "static", "dynamic", "compiled"):
         (out / name).mkdir()
-    quantize(out=out / "quantized", config=QuantizeConfig(), data=data, exported=exported)
+    calibrate(out=out / "calibrated", examples=EXAMPLES, data=data, exported=exported)
+    for config in (QuantizeConfig(calibration="mse"), QuantizeConfig(method="dynamic")):
+        table = out / "calibrated" if config.calibrated else None
+        quantize(out=out / config.method, config=config, calibrated=table, exported=exported)
     compile_bundle(
         out=out / "compiled",
-        config=CompileConfig(),
+        config=CompileConfig(target="auto", lengths=FIXED_LENGTHS),
         data=data,
         exported=exported,
-        quantized=out / "quantized",
+        quantized=out / "static",
+        dynamic=out / "dynamic",
         lineage={},
         name="engines",
     )

@@ -21,6 +21,7 @@ class Ingredients:
         quantized: Folder of the quantize stage, or None for a target in float.
         isa: Instruction set of the processor that it is for.
         float_precision: Format of what is not INT8, or None for the runtime's fastest.
+        lengths: Lengths to compile for; none are chosen from the histogram.
         threads: Threads of one inference.
         max_length: Longest input in tokens.
         length_histogram: Training texts that have 0, 1, 2 ... tokens.
@@ -30,6 +31,7 @@ class Ingredients:
     quantized: Path | None
     isa: Isa
     float_precision: Precision | None
+    lengths: tuple[int, ...]
     threads: int
     max_length: int
     length_histogram: tuple[int, ...]

@@ -40,7 +40,9 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
     reference, model = scratch / "reference.onnx", scratch / "model.xml"
     edits = _write_reference(reference, ingredients)
     _convert(reference, model)
-    lengths = choose_buckets(ingredients.length_histogram, max_buckets=MAX_BUCKETS)
+    lengths = ingredients.lengths or choose_buckets(
+        ingredients.length_histogram, max_buckets=MAX_BUCKETS
+    )
     runner = OpenvinoRunner(model, ingredients.threads, float_precision, lengths)
     int8_matmuls, float_weight_matmuls = count_matmuls(runner, onnx.load_model(reference))
     weights = model.with_suffix(".bin")

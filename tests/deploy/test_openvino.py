@@ -64,6 +64,7 @@ def ingredients_of(stages) -> Ingredients:
         quantized=stages.quantized,
         isa=available_isas()[0],
         float_precision=None,
+        lengths=(),
         threads=1,
         max_length=32,
         length_histogram=(0, 1, 1),
@@ -233,3 +234,18 @@ def test_openvino_is_not_installed(bert, int8, tmp_path, monkeypatch):
     monkeypatch.setitem(runners.RUNNERS, "openvino", row)
     with pytest.raises(BundleError, match=r"no_such_package is not installed \(pip install it\)"):
         Engine.open(int8)
+
+
+def test_lengths_of_the_recipe_go_before_those_of_the_data(bert, tmp_path):
+    compiled(bert, tmp_path, None, lengths=(5, 11))
+    assert read_bundle(tmp_path / "bundle").manifest.targets[0].lengths == (5, 11)
+
+
+def test_lengths_out_of_order_are_refused():
+    with pytest.raises(ValueError, match=r"lengths is \[9, 3\], expected numbers of tokens"):
+        CompileConfig(target="openvino", lengths=(9, 3))
+
+
+def test_lengths_that_no_target_reads_are_refused():
+    with pytest.raises(ValueError, match="expected none without openvino or auto"):
+        CompileConfig(target="onnxruntime", lengths=(8,))

@@ -5,7 +5,7 @@ TOP = (
     "name, about, seed, task, data, teacher, further_teachers, transfer, general, distill, prune, "
     "sparsify, qat, trim, quantize, compile, evaluate"
 )
-COMPILE = "target, also, isa, float_precision, threads, choose"
+COMPILE = "target, also, isa, float_precision, lengths, threads, choose"
 
 # (what is replaced, by what, the whole message)
 PLANTED = {
