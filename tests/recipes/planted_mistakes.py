@@ -557,8 +557,8 @@ PLANTED = {
         "seed: 3",
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of masked_words, "
-        "quickstart, sentiment_base, sentiment_bilstm, sentiment_extreme, sst2_hub or the path of "
-        "a .yaml file; did you mean 'quickstart'?",
+        "quickstart, sentiment_base, sentiment_bilstm, sentiment_extreme, sentiment_pruned, "
+        "sst2_hub or the path of a .yaml file; did you mean 'quickstart'?",
     ),
 }
 
