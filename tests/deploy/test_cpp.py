@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import random
 import re
 import shutil
 import subprocess
@@ -226,6 +227,19 @@ def test_what_python_refuses_is_refused_in_one_sentence(program, copy, name):
     assert message in done.stderr
     assert done.stderr.startswith("pocketbert-run: ")
     assert "expected" in done.stderr or "update pocketbert" in done.stderr
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_damaged_model_gives_an_error_or_an_answer_but_no_crash(program, copy, seed):
+    model = bytearray((copy / model_of(copy)).read_bytes())
+    draw = random.Random(seed)
+    for _ in range(4):  # among the operators, not the weights: the first bytes and the last
+        at = draw.choice([draw.randrange(8000), len(model) - 1 - draw.randrange(8000)])
+        model[at] = draw.randrange(256)
+    edit_file(copy, model_of(copy), bytes(model))
+    done = run(program, copy, text="the film\n")
+    assert done.returncode in (0, 2)
+    assert bool(done.stdout) == (done.returncode == 0)
 
 
 @pytest.mark.parametrize(
