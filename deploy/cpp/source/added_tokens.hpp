@@ -10,11 +10,11 @@
 
 namespace pocketbert {
 
+// Whether it takes the whitespace around it along (lstrip, rstrip) is left out: the words on either
+// side lose that whitespace anyway.
 struct AddedToken {
   std::string content;
   std::int64_t id = 0;
-  bool lstrip = false;      // takes the whitespace before it along
-  bool rstrip = false;      // and behind it
   bool normalized = false;  // is looked for in the normalised text
 };
 

@@ -29,8 +29,8 @@ std::vector<AddedToken> read_added_tokens(const JsonValue& tokens) {
   std::vector<AddedToken> added;
   for (const JsonValue& token : tokens.items()) {
     if (token.at("single_word").truth()) token.at("single_word").refuse("whole words only");
-    added.push_back({token.at("content").text(), id_in(token.at("id")), token.at("lstrip").truth(),
-                     token.at("rstrip").truth(), token.at("normalized").truth()});
+    added.push_back(
+        {token.at("content").text(), id_in(token.at("id")), token.at("normalized").truth()});
   }
   return added;
 }

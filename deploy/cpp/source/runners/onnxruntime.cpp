@@ -10,6 +10,7 @@
 
 #include "pocketbert.hpp"
 #include "runner.hpp"
+#include "utf8.hpp"
 
 namespace pocketbert {
 namespace {
@@ -53,7 +54,8 @@ using Status = Owned<OrtStatus, &OrtApi::ReleaseStatus>;
 std::string failure(OrtStatus* status) {
   Status owned;
   *owned.out() = status;
-  return status == nullptr ? std::string() : api().GetErrorMessage(status);
+  // It may quote names of a damaged model.
+  return status == nullptr ? std::string() : utf8::replace_invalid(api().GetErrorMessage(status));
 }
 
 void check(OrtStatus* status) {
