@@ -61,7 +61,8 @@ def readers(model: ModelProto) -> dict[str, list[NodeProto]]:
 
 def add_constant(model: ModelProto, name: str, value: NDArray[np.generic]) -> None:
     """Store a constant."""
-    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+    # Not ascontiguousarray, which makes an array of one entry of a scalar.
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
 
 
 def replace_nodes(model: ModelProto, old: list[NodeProto], new: list[NodeProto]) -> None:
