@@ -270,7 +270,17 @@ class _LengthGroupedTrainer(Trainer):
         super()._save(output_dir, state_dict)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        pass  # nothing is missing but what `_save` and a teacher's head leave out
+        if isinstance(self.model, PreTrainedModel):
+            super()._issue_warnings_after_load(load_result)
+            return
+        # The library would warn of what `_save` leaves out; all that it writes has to be there.
+        missing = _each_once(self.model).keys() & set(load_result.missing_keys)
+        wrong = sorted({*missing, *load_result.unexpected_keys})
+        if wrong:
+            raise ModelError(
+                f"a checkpoint in {self.args.output_dir} does not fit the model at {wrong[0]}, "
+                "expected one of this training; remove the folder to begin anew"
+            )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
         assert isinstance(self.train_dataset, TokenizedExamples)

@@ -122,6 +122,13 @@ class ChooseConfig:
         check_positive("rounds", self.rounds)
 
 
+# Of runtimes that do not have all; OpenVINO's depend on the processor.
+FLOAT_PRECISIONS = {
+    "auto": ("float32",),  # which every runtime has
+    "onnxruntime": ("float32",),
+    "tensorrt": ("float16", "float32"),
+}
+
 TargetName: TypeAlias = Literal["onnxruntime", "openvino", "tensorrt"]
 
 
@@ -166,6 +173,12 @@ class CompileConfig:
             "also, because other runtimes run any length as it is",
         )
         names = (self.target, *self.also)
+        for name, formats in FLOAT_PRECISIONS.items():
+            check(
+                name not in names or self.float_precision in (None, *formats),
+                f"float_precision is {self.float_precision}, expected {' or '.join(formats)} (or "
+                f"none) for {name}, which has nothing else",
+            )
         twice = next((name for name in names if names.count(name) > 1), None)
         check(twice is None, f"also names {twice!r} twice, expected every target once")
         check(

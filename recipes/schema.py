@@ -144,6 +144,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             "transfer is a section, expected none without distill, prune.training, prune.scores, "
             "sparsify.training or qat, which learn from it"
         )
+    yield from _method_problems(recipe)
     if recipe.qat and not recipe.quantize:
         yield "qat is a section, expected none (null) without quantize, which it prepares for"
     isa = recipe.compile.isa if recipe.compile else None
@@ -198,6 +199,18 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         yield from _layer_map_problems(learning, "distill.student", recipe.distill.student.depth)
     if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
         yield from _lost_head_problems(learning)
+
+
+def _method_problems(recipe: Recipe) -> Iterator[str]:
+    if recipe.quantize is None or recipe.compile is None or recipe.quantize.calibrated:
+        return
+    for target in (recipe.compile.target, *recipe.compile.also):
+        if target != "onnxruntime":
+            yield (
+                f"quantize.method is {recipe.quantize.method}, expected static or smoothquant with "
+                f"{target} in compile, because ONNX Runtime alone runs that layout (auto tries "
+                "dynamic by itself)"
+            )
 
 
 def _general_problems(recipe: Recipe) -> Iterator[str]:

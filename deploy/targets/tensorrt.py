@@ -5,8 +5,6 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto
 
-from pocketbert.compress.errors import BundleError
-
 from ..bundle import Precision, Target
 from ..graph import producers, save_model
 from ..half import halve
@@ -24,13 +22,9 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
     are therefore counted in the graph, whose types a strongly typed network keeps.
 
     Raises:
-        BundleError: BF16 is asked for, or TensorRT does not take the model.
+        BundleError: TensorRT does not take the model.
     """
     float_precision = ingredients.float_precision or "float16"
-    if float_precision == "bfloat16":
-        raise BundleError(
-            "compile.float_precision is bfloat16, expected float16, float32 or none for tensorrt"
-        )
     folder = ingredients.exported if ingredients.quantized is None else ingredients.quantized
     model = onnx.load_model(folder / "model.onnx")
     edits = lower(model, float_precision)

@@ -31,6 +31,18 @@ PLANTED = {
         "  zzz: 1",
         f"small.yaml:39: compile.zzz: unknown key, expected one of {COMPILE}",
     ),
+    "layout that only ONNX Runtime runs": (
+        "  calibration_examples: 64\ncompile:\n  isa: auto",
+        "  method: weight_only\ncompile:\n  target: auto",
+        "small.yaml:37: quantize.method is weight_only, expected static or smoothquant with auto "
+        "in compile, because ONNX Runtime alone runs that layout (auto tries dynamic by itself)",
+    ),
+    "float format that a runtime lacks": (
+        "  isa: auto",
+        "  float_precision: bfloat16",
+        "small.yaml:39: compile.float_precision is bfloat16, expected float32 (or none) for "
+        "onnxruntime, which has nothing else",
+    ),
     "factors wider than the table": (
         "    layers: 3",
         "    layers: 3\n    hidden_size: 48\n    embedding_rank: 48",
