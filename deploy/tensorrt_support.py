@@ -14,7 +14,7 @@ MAX_OPSET = 20
 
 # What encoders are made of. Written by hand from what was at hand of the parser's table "Supported
 # ONNX Operators" (github.com/onnx/onnx-tensorrt, docs/operators.md; 8.4 whole, of 10.1 what our
-# exports use and the newest opset, 20); the table of 10.3 was not, so that a device may still refuse.
+# exports use and the newest opset, 20); the table of 10.3 was not: a device may still refuse.
 OPERATOR_NAMES = (
     "Abs Add And Cast Ceil Clip Concat Constant ConstantOfShape Conv CumSum DequantizeLinear "
     "Div Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND "

@@ -86,3 +86,44 @@ def test_broken_weights_are_not_kept_as_a_checkpoint(
             title="Break", callbacks=[Break()],
         )  # fmt: skip
     assert not list((tmp_path / "out").glob("checkpoint-*"))
+
+
+class Wrapped(torch.nn.Module):
+    """What learns, in a module that transformers does not know, as objectives are."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, **batch):
+        found = self.model(**batch)
+        return {"loss": found.loss, "logits": found.logits}
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_not_taken_up(
+    tiny_checkpoint, tiny_data, tmp_path, training
+):
+    from dataclasses import replace
+
+    from safetensors.torch import load_file, save_file
+
+    from pocketbert.compress.folder import load_checkpoint
+    from pocketbert.compress.training import fit
+
+    model = Wrapped(load_checkpoint(tiny_checkpoint, ("bad", "good")))
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    examples = tokenize(load_split(tiny_data, "train"), tokenizer, 32)
+
+    def train(epochs):
+        fit(
+            model, examples, examples, tokenizer, replace(training, epochs=epochs), seed=0,
+            folder=tmp_path / "out", title="Take up",
+        )  # fmt: skip
+
+    train(1)
+    for weights in (tmp_path / "out").glob("checkpoint-*/model.safetensors"):
+        kept = load_file(weights)
+        del kept["model.classifier.bias"]
+        save_file(kept, weights, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"does not fit the model at model\.classifier\.bias"):
+        train(2)
