@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 from report import write_results
 
+POCKETBERT = str(Path(sys.executable).with_name("pocketbert"))
 MINIMA: dict[str, dict[str, float]] = {
     "quickstart": {
         "retention": 0.97,
@@ -108,7 +109,7 @@ def watch(recipe: str, seed: int, work: Path) -> tuple[Path, dict[str, float]]:
         sys.exit(f"{folder} was not made by this script, expected none; choose another --work")
     sets = ["--set", f"seed={seed}", "--set", f"name={folder.name}"]
     start, peak_bytes = time.monotonic(), 0
-    process = psutil.Popen(["pocketbert", "run", recipe, "--work", str(work), *sets])
+    process = psutil.Popen([POCKETBERT, "run", recipe, "--work", str(work), *sets])
     while process.poll() is None:
         peak_bytes = max(peak_bytes, resident_bytes(process))
         time.sleep(0.5)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from pocketbert.compress.errors import BundleError
 
 from ..buckets import bucket_of
 from ..bundle import MANIFEST, Precision, Target
+from ..silent_openvino import openvino
 
 PRECISION_HINTS: dict[Precision, str] = {
     "float32": "f32",

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-import openvino
 from onnx import ModelProto
 
 from pocketbert.compress.errors import BundleError
@@ -18,6 +17,7 @@ from ..bundle import Precision, Target
 from ..float_edits import choose_mask
 from ..graph import initializers, producers, save_model
 from ..runners.openvino import OpenvinoRunner
+from ..silent_openvino import openvino
 from . import Built, Ingredients
 from .onnxruntime import lower
 
