@@ -1,10 +1,12 @@
 """Examples as token ids, and batches padded to their longest member."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
@@ -12,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .data import Examples
+from .labelling import UNLABELLED
 
 
 @dataclass
@@ -20,12 +23,12 @@ class TokenizedExamples(Dataset[dict[str, Any]]):
 
     Attributes:
         input_ids: Token ids of each example.
-        labels: Class numbers.
+        labels: As the task's labelling has them, for every token where words are labelled.
         extras: Sequences of per-example tensors, by the name the model takes them under.
     """
 
     input_ids: list[list[int]]
-    labels: list[int]
+    labels: list[Any]
     extras: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -42,6 +45,26 @@ def tokenize(
     """Encode every text, its tail cut off at `max_length` tokens."""
     encoded = tokenizer(examples.texts, truncation=True, max_length=max_length)
     return TokenizedExamples(encoded["input_ids"], examples.labels.tolist())
+
+
+def padded(labels: Sequence[Tensor]) -> Tensor:
+    """Stack what belongs to texts; where it belongs to their tokens, -100 stands in the padding."""
+    if labels[0].dim() == 0:
+        return torch.stack(list(labels))
+    return pad_sequence(list(labels), batch_first=True, padding_value=UNLABELLED)
+
+
+def place_answers(rows: NDArray[np.float32], examples: TokenizedExamples) -> Tensor:
+    """Return each example's logits of a teacher, as the student's are laid out.
+
+    Args:
+        rows: Shape: (examples, labels).
+        examples: The student's tokens.
+
+    Returns:
+        Shape: (examples, labels).
+    """
+    return torch.from_numpy(rows.copy())
 
 
 def batches_by_length(examples: TokenizedExamples, batch_size: int) -> Iterator[list[int]]:
@@ -62,12 +85,12 @@ class Collate:
     pad_token_id: int
 
     def __call__(self, items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Return input_ids, attention_mask (batch, seq), labels (batch,) and the extras."""
+        """Return input_ids, attention_mask (batch, seq), labels (batch, ...) and the extras."""
         ids = [torch.tensor(item["input_ids"]) for item in items]
         batch = {
             "input_ids": pad_sequence(ids, batch_first=True, padding_value=self.pad_token_id),
             "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
-            "labels": torch.tensor([item["labels"] for item in items]),
+            "labels": padded([torch.tensor(item["labels"]) for item in items]),
         }
         for name in items[0].keys() - batch.keys():
             batch[name] = pad_sequence([item[name] for item in items], batch_first=True)

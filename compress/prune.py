@@ -21,7 +21,8 @@ from .shrink import shrink
 from .summary import summarize
 from .surgery import hidden_width, widths_of
 from .teacher_outputs import load_teacher_outputs
-from .training import forget_checkpoints, untrained
+from .training import forget_checkpoints
+from .untrained import untrained
 
 BATCH_SIZE = 32
 

@@ -16,9 +16,11 @@ from .fake_quantization import FollowRanges, add_rounding, remove_rounding, set_
 from .folder import load_description, load_model, load_tokenizer, save_model
 from .lesson import Lesson, learn_from_teacher
 from .relative_bias import as_bert
+from .states import model_inputs
 from .summary import summarize
 from .teacher_outputs import load_teacher_outputs
-from .training import forget_checkpoints, untrained
+from .training import forget_checkpoints
+from .untrained import untrained
 
 
 def train_quantized(
@@ -104,5 +106,5 @@ def measure_ranges(
     collate = Collate(tokenizer.pad_token_id)
     for row in range(len(examples)):
         batch = collate([examples[row]])
-        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        model(**model_inputs(model, batch))
     set_stage(linears, "fixed")

@@ -19,7 +19,8 @@ from .sparse_masks import (
 from .summary import summarize
 from .surgery import BertClassifier
 from .teacher_outputs import load_teacher_outputs
-from .training import forget_checkpoints, untrained
+from .training import forget_checkpoints
+from .untrained import untrained
 
 
 def sparsify(

@@ -3,7 +3,8 @@
 The number is the layer's, from 0; `hidden_-1` is what the embeddings give to the first layer.
 """
 
-from collections.abc import Callable, Collection
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from .config import StateKind
 from .errors import ModelError
 from .surgery import hidden_width
 
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _BERT = ("encoder.layer.{}.attention.self.", {"query": "query", "key": "key", "value": "value"})
 # Model type -> where a layer's attention lies in the encoder, and its three projections.
 PROJECTIONS: dict[str, tuple[str, dict[str, str]]] = {
@@ -37,7 +39,7 @@ class ModelOutput:
     """What a model says about a batch.
 
     Attributes:
-        logits: Shape: (batch, labels).
+        logits: Shape: (batch, labels), or (batch, seq, labels) where every word is answered.
         states: By name. Shape: (batch, seq, width).
     """
 
@@ -51,9 +53,15 @@ def state_name(kind: StateKind, layer: int) -> str:
 
 
 def run_with_states(
-    model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, names: Collection[str]
+    model: PreTrainedModel, batch: Mapping[str, Tensor], names: Collection[str]
 ) -> ModelOutput:
-    """Run a classifier and keep some of its states.
+    """Run a model and keep some of its states.
+
+    Args:
+        model: With a head for the task.
+        batch: `input_ids` and `attention_mask`, and `token_type_ids` where texts come in pairs,
+            each (batch, seq); what else there is is not looked at.
+        names: The states.
 
     Raises:
         ModelError: It is not known where this type of model keeps its queries, keys and values.
@@ -68,8 +76,7 @@ def run_with_states(
     ]
     try:
         found = model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
+            **model_inputs(model, batch),
             output_hidden_states=len(hidden) > 0,
         )
     finally:
@@ -77,6 +84,12 @@ def run_with_states(
             handle.remove()
     states |= {name: found.hidden_states[layer + 1] for name, layer in hidden.items()}
     return ModelOutput(found.logits, states)
+
+
+def model_inputs(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what of a batch a model reads; not every type tells the two texts of a pair apart."""
+    known = inspect.signature(model.forward).parameters
+    return {name: batch[name] for name in INPUTS if name in batch and name in known}
 
 
 def state_width(model: PreTrainedModel, name: str) -> int:

@@ -5,28 +5,33 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from .bilstm import build_bilstm
 from .config import StudentConfig
 from .errors import ModelError
 from .fetch import fetch_model
-from .folder import load_checkpoint, load_model
+from .folder import auto_class, load_checkpoint, load_model
 from .layer_map import uniform_layers
 from .relative_bias import as_bert
 from .surgery import BertClassifier, bert_layers, keep_heads, keep_hidden, keep_layers, keep_neurons
 
 
 def build_student(
-    config: StudentConfig, teacher: Path, labels: tuple[str, ...], general: Path | None = None
+    config: StudentConfig,
+    teacher: Path,
+    labels: tuple[str, ...],
+    general: Path | None = None,
+    kind: str = "text-classification",
 ) -> tuple[PreTrainedModel, Path]:
     """Return the untrained student and the folder that holds its tokenizer.
 
     Args:
         config: Where the student starts and how small it is.
         teacher: The teacher's model folder.
-        labels: Label names.
+        labels: What the logits are called.
         general: The checkpoint that `init: general` starts from.
+        kind: The kind of task.
 
     Raises:
         ModelError: The initial model is smaller than what is asked, or not BERT-shaped where the
@@ -36,15 +41,15 @@ def build_student(
         folder, model = teacher, load_model(teacher)
     else:
         folder = general if general is not None else fetch_model(config.init)
-        model = load_checkpoint(folder, labels)
+        model = load_checkpoint(folder, labels, kind)
     if config.bilstm is not None:
         words: Any = model.get_input_embeddings()
         table = words.weight.detach()
         return build_bilstm(config.bilstm, table, labels, config.init != "fresh"), folder
-    return _shrunk_bert(config, model), folder
+    return _shrunk_bert(config, model, kind), folder
 
 
-def _shrunk_bert(config: StudentConfig, model: BertClassifier) -> BertClassifier:
+def _shrunk_bert(config: StudentConfig, model: BertClassifier, kind: str) -> BertClassifier:
     model = as_bert(model)
     bert_layers(model)  # refuses what is not BERT-shaped before anything is changed
     assert config.layers is not None
@@ -54,7 +59,7 @@ def _shrunk_bert(config: StudentConfig, model: BertClassifier) -> BertClassifier
     if config.intermediate_size is not None:
         narrow_feed_forward(model, config.intermediate_size)
     if config.init == "fresh":
-        model = AutoModelForSequenceClassification.from_config(model.config)
+        model = auto_class(kind).from_config(model.config)
     return model
 
 

@@ -23,5 +23,5 @@ def train_teacher(*, config: TeacherConfig, seed: int, data: Path, out: Path) ->
     Raises:
         ModelError: The checkpoint cannot learn this kind of task.
     """
-    fine_tune = TASKS[load_description(data).kind]
-    return fine_tune(config=config, seed=seed, data=data, out=out)
+    task = TASKS[load_description(data).kind]
+    return task.fine_tune(config=config, seed=seed, data=data, out=out)

@@ -33,11 +33,14 @@ from .config import OutputsWanted
 from .data import Examples, load_description, load_split
 from .errors import ModelError
 from .folder import load_model, load_tokenizer
+from .labelling import UNLABELLED
 from .layer_map import states_at
 from .masked_language import TeacherHead
 from .masking import Masking, with_hidden_tokens
 from .progress import progress
 from .states import position_bias, run_with_states, state_name, state_width
+from .tasks import supervised
+from .tasks.task import SupervisedTask
 
 BATCH_SIZE = 32
 FURTHER = "further_teachers"
@@ -80,6 +83,7 @@ class TeacherOutputs:
         position_bias: Added to the attention scores, or None. Shape: (heads, length, length).
         validation_states: As `states`, on the validation split, if they were wanted.
         head: What names words by the first teacher's last states, where that is learned from.
+        kind: The kind of task, which says what the logits mean.
     """
 
     logits: NDArray[np.float32]
@@ -90,6 +94,7 @@ class TeacherOutputs:
     position_bias: Tensor | None = None
     validation_states: dict[str, RaggedRows] = field(default_factory=dict)
     head: TeacherHead | None = None
+    kind: str = "text-classification"
 
     def width(self, name: str) -> int:
         """Return how wide a state is.
@@ -136,7 +141,9 @@ def compute_teacher_outputs(
     """
     model = load_model(teacher / "model")
     tokenizer = load_tokenizer(teacher / "model")
-    max_length = load_description(data).max_length
+    description = load_description(data)
+    max_length = description.max_length
+    task = supervised(description.kind)
     depth = model.config.num_hidden_layers
     names = sorted(state_name(kind, layer) for kind, layer in states_at(wanted, depth))
     train, validation = load_split(examples, "train"), load_split(data, "validation")
@@ -167,7 +174,11 @@ def compute_teacher_outputs(
     bias = position_bias(model, max_length)
     if bias is not None:
         np.save(out / "position_bias.npy", bias.numpy())
-    shape = {"layers": depth, "heads": model.config.num_attention_heads}
+    shape = {
+        "layers": depth,
+        "heads": model.config.num_attention_heads,
+        "kind": description.kind,
+    }
     (out / "teacher.json").write_text(json.dumps(shape))
     for folder in folders:
         for split in splits:
@@ -176,8 +187,10 @@ def compute_teacher_outputs(
         "examples": len(train.texts),
         "teachers": len(folders),
         "bytes": written,
-        "training_accuracy": _accuracy(_mean_logits(out, "train"), train.labels),
-        "validation_accuracy": _accuracy(_mean_logits(out, "validation"), validation.labels),
+        f"training_{task.metric}": _score(task, _mean_logits(out, "train"), train.labels),
+        f"validation_{task.metric}": _score(
+            task, _mean_logits(out, "validation"), validation.labels
+        ),
         "states": names,
     }
 
@@ -194,6 +207,7 @@ def load_teacher_outputs(folder: Path) -> TeacherOutputs:
         states=_states(folder / "train"),
         validation_states=_states(folder / "validation"),
         position_bias=torch.from_numpy(np.load(bias)) if bias.is_file() else None,
+        kind=shape.get("kind", "text-classification"),  # older folders knew no other
     )
 
 
@@ -215,11 +229,11 @@ def _mean_logits(folder: Path, split: str) -> NDArray[np.float32]:
     return mean
 
 
-def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
-    labelled = labels >= 0
+def _score(task: SupervisedTask, logits: NDArray[np.float32], labels: NDArray[Any]) -> float | None:
+    labelled = labels != UNLABELLED
     if not labelled.any():
         return None
-    return float((logits[labelled].argmax(-1) == labels[labelled]).mean())
+    return task.score(torch.from_numpy(logits[labelled]), torch.from_numpy(labels[labelled]))
 
 
 def _run_teacher(
@@ -279,7 +293,7 @@ def _keep_outputs(
         for number in range(done, len(batches)):
             rows = batches[number]
             batch = collate([examples[row] for row in rows])
-            found = run_with_states(model, batch["input_ids"], batch["attention_mask"], asked)
+            found = run_with_states(model, batch, asked)
             files["logits"][rows] = found.logits.numpy()
             for name, (state, places) in kept.items():
                 states = found.states[state].half().numpy()

@@ -5,12 +5,12 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
@@ -25,27 +25,32 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from .batches import Collate, LengthGrouped, TokenizedExamples, batches_by_length, tokenize
+from .batches import Collate, LengthGrouped, TokenizedExamples
 from .config import TrainingConfig
-from .data import load_description, load_split
 from .errors import ModelError
 from .precision import choose_precision
 from .progress import Progress, progress
 
 EVALUATION_BATCH_SIZE = 64
+TEACHER = "teacher_logits"  # among the extras of an example
 
-# What of the validation split decides which weights are kept.
-Criterion: TypeAlias = Literal["accuracy", "loss"]
-# Logged name -> name beside the progress.
-SHOWN: dict[Criterion, dict[str, str]] = {
-    "accuracy": {
-        "loss": "loss",
-        "eval_accuracy": "accuracy",
-        "eval_agreement": "agreement",
-        "eval_kl": "kl",
-    },
-    "loss": {"loss": "loss", "eval_loss": "validation_loss"},
-}
+
+class Judge(Protocol):
+    """How the validation split is judged, as `tasks.task.SupervisedTask` says it."""
+
+    metric: str
+
+    def rows(self, values: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Choose the rows that count."""
+
+    def divergence(self, rows: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return how far answers are from the teacher's."""
+
+    def score(self, logits: Tensor, labels: Tensor) -> float:
+        """Return the metric."""
+
+    def agreement(self, rows: Tensor, teacher: Tensor) -> float:
+        """Return the share of the teacher's answers."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,22 @@ class FitResult:
     Attributes:
         steps: Optimizer steps taken.
         epochs: Passes over the data, early stopping included.
-        best_accuracy: Validation accuracy of the kept weights; None without labels.
-        teacher_agreement: Share of the validation split on which they choose the teacher's label;
+        best_score: The task's metric on the validation split with the kept weights; None without
+            labels.
+        metric: Its name.
+        teacher_agreement: Share of the validation split on which they give the teacher's answer;
             None without a teacher.
-        teacher_kl: KL divergence to the teacher on the validation split, nats an example.
+        teacher_kl: Divergence to the teacher on the validation split: KL in nats an example where
+            answers are probabilities.
         precision: "float32" or "bfloat16".
         best_loss: Validation loss of the kept weights.
     """
 
     steps: int
     epochs: float
-    best_accuracy: float | None
+    best_score: float | None
     precision: str
+    metric: str | None = None
     teacher_agreement: float | None = None
     teacher_kl: float | None = None
     best_loss: float | None = None
@@ -96,10 +105,10 @@ def fit(
     folder: Path,
     title: str,
     callbacks: Sequence[TrainerCallback] = (),
-    chosen_by: Criterion = "accuracy",
+    chosen_by: Judge | None = None,
     own_rates: Sequence[OwnRate] = (),
 ) -> FitResult:
-    """Train in place and leave the weights with the best validation accuracy, or loss.
+    """Train in place and leave the weights that are best on the validation split.
 
     A checkpoint is kept in `folder` at every evaluation; a call that finds one goes on from it and
     ends with the same weights as an undisturbed call. Delete the folder with `forget_checkpoints`
@@ -116,7 +125,8 @@ def fit(
         folder: For checkpoints.
         title: Shown with the progress.
         callbacks: Told by the trainer what it does.
-        chosen_by: What decides which weights are kept; `loss` needs no labels.
+        chosen_by: The task, whose metric decides which weights are kept; None: the lowest loss,
+            which needs no labels.
         own_rates: Parameters that have another learning rate than `config` says.
 
     Raises:
@@ -135,24 +145,24 @@ def fit(
     arguments = _arguments(
         config,
         steps=steps,
-        metric_for_best_model=chosen_by,
-        greater_is_better=chosen_by == "accuracy",
+        metric_for_best_model=chosen_by.metric if chosen_by else "loss",
+        greater_is_better=chosen_by is not None,
         output_dir=str(folder),
         seed=seed,
         bf16=precision == "bfloat16",
-        label_names=["labels", *validation.extras],
+        label_names=["labels", *(name for name in [TEACHER] if name in validation.extras)],
     )
     checkpoint = _last_whole_checkpoint(folder)
     set_seed(seed)  # measuring the precision has drawn random numbers
     with progress(title, total=steps, done=_steps_of(checkpoint)) as bar:
-        shown = _ShowProgress(bar, SHOWN[chosen_by])
+        shown = _ShowProgress(bar, _shown(chosen_by))
         trainer = _LengthGroupedTrainer(
             model=model,
             args=arguments,
             train_dataset=train,
             eval_dataset=validation,
             data_collator=collate,
-            compute_metrics=_metrics if chosen_by == "accuracy" else None,
+            compute_metrics=partial(_metrics, chosen_by) if chosen_by else None,
             # The given ones first: they may have a say in which evaluation was the best.
             callbacks=[*callbacks, EarlyStoppingCallback(config.patience), shown],
         )
@@ -164,7 +174,8 @@ def fit(
     return FitResult(
         steps=trainer.state.global_step,
         epochs=trainer.state.epoch or 0.0,
-        best_accuracy=metrics.get("eval_accuracy"),
+        best_score=metrics[f"eval_{chosen_by.metric}"] if chosen_by else None,
+        metric=chosen_by.metric if chosen_by else None,
         precision=precision,
         teacher_agreement=metrics.get("eval_agreement"),
         teacher_kl=metrics.get("eval_kl"),
@@ -210,20 +221,6 @@ def forget_checkpoints(folder: Path) -> None:
 
 
 @torch.inference_mode()
-def accuracy_of(
-    model: PreTrainedModel, examples: TokenizedExamples, tokenizer: PreTrainedTokenizerBase
-) -> float:
-    """Return the share of examples whose label a model gives, without any training."""
-    model.eval()
-    hits = 0
-    for rows in batches_by_length(examples, EVALUATION_BATCH_SIZE):
-        batch = Collate(tokenizer.pad_token_id)([examples[row] for row in rows])
-        labels = batch.pop("labels")
-        hits += int((model(**batch).logits.argmax(-1) == labels).sum())
-    return hits / len(examples)
-
-
-@torch.inference_mode()
 def loss_of(
     model: nn.Module, examples: TokenizedExamples, tokenizer: PreTrainedTokenizerBase
 ) -> float:
@@ -234,20 +231,6 @@ def loss_of(
         rows = range(start, min(start + EVALUATION_BATCH_SIZE, len(examples)))
         total += len(rows) * model(**collate([examples[row] for row in rows]))["loss"].item()
     return total / len(examples)
-
-
-def untrained(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, data: Path
-) -> tuple[FitResult, int]:
-    """Score a model that is not trained, in the words of a training.
-
-    Returns:
-        What was done, which is nothing, and the size of the validation split.
-    """
-    max_length = load_description(data).max_length
-    validation = tokenize(load_split(data, "validation"), tokenizer, max_length)
-    accuracy = accuracy_of(model, validation, tokenizer)
-    return FitResult(0, 0.0, accuracy, "float32"), len(validation)
 
 
 class _LengthGroupedTrainer(Trainer):
@@ -327,22 +310,25 @@ class _ShowProgress(TrainerCallback):
         self.bar.advance(0, **{self.shown[name]: logs[name] for name in self.shown if name in logs})
 
 
-def _metrics(prediction: EvalPrediction) -> dict[str, float]:
+def _shown(judge: Judge | None) -> dict[str, str]:
+    """Map what is logged to its name beside the progress."""
+    if judge is None:
+        return {"loss": "loss", "eval_loss": "validation_loss"}
+    names = (judge.metric, "agreement", "kl")
+    return {"loss": "loss"} | {f"eval_{name}": name for name in names}
+
+
+def _metrics(judge: Judge, prediction: EvalPrediction) -> dict[str, float]:
     logits = torch.from_numpy(prediction.predictions)
     if not isinstance(prediction.label_ids, tuple):
-        return {"accuracy": _share_equal(logits, torch.from_numpy(prediction.label_ids))}
+        return {judge.metric: judge.score(logits, torch.from_numpy(prediction.label_ids))}
     labels, teacher = (torch.from_numpy(array) for array in prediction.label_ids)
-    log_probabilities, wanted = logits.log_softmax(-1), teacher.log_softmax(-1)
-    kl = functional.kl_div(log_probabilities, wanted, reduction="batchmean", log_target=True)
+    ours, theirs = (judge.rows(values, {"labels": labels}) for values in (logits, teacher))
     return {
-        "accuracy": _share_equal(logits, labels),
-        "agreement": _share_equal(logits, teacher.argmax(-1)),
-        "kl": kl.item(),
+        judge.metric: judge.score(logits, labels),
+        "agreement": judge.agreement(ours, theirs),
+        "kl": judge.divergence(ours, theirs).item(),
     }
-
-
-def _share_equal(logits: Tensor, labels: Tensor) -> float:
-    return float((logits.argmax(-1) == labels).double().mean())
 
 
 def _best_metrics(state: TrainerState) -> dict[str, float] | None:

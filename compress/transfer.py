@@ -8,7 +8,8 @@ from typing import Any
 
 from .augment import augment
 from .config import TransferConfig
-from .data import UNLABELLED, load_split, read_texts, write_text
+from .data import load_split, read_texts, write_text
+from .labelling import UNLABELLED
 from .split import normalise
 
 logger = logging.getLogger(__name__)

@@ -28,6 +28,7 @@ GOLDEN = "golden.json"
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Runtime = Literal["onnxruntime", "openvino", "tensorrt"]
+TaskName = Literal["text-classification"]  # those of `deploy.tasks.TASKS`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
     name: str
     created: str
-    task: Literal["text-classification"]
+    task: TaskName
     labels: tuple[str, ...]
     max_length: int
     inputs: tuple[str, ...]

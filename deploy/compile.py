@@ -199,7 +199,7 @@ def _manifest(
     return Manifest(
         name=name,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        task="text-classification",
+        task=description.kind,
         labels=description.labels,
         max_length=description.max_length,
         inputs=tuple(node.name for node in graph.input),

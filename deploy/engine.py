@@ -1,9 +1,9 @@
-"""The one object that a program uses: texts in, typed classifications out."""
+"""The one object that a program uses: texts in, typed answers out."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,8 @@ from pocketbert.compress.errors import BundleError
 from .bundle import TOKENIZER, Bundle, Target, read_bundle
 from .cpu import available_isas
 from .runners import Runner, open_model_folder, open_target, why_not
+from .tasks import TASKS
 from .tokenizer import Tokenizer
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The answer for one text.
-
-    Attributes:
-        label: The most probable label.
-        score: Its probability, 0..1.
-        probabilities: Probability of every label.
-    """
-
-    label: str
-    score: float
-    probabilities: dict[str, float]
 
 
 class Engine:
@@ -37,8 +23,9 @@ class Engine:
     Args:
         tokenizer: Cuts texts into the model's tokens.
         runner: Computes logits.
-        labels: Label names in the order of the logits.
+        labels: What the logits are called.
         description: What runs, and why this was chosen.
+        kind: The kind of task, which says what the logits mean.
     """
 
     def __init__(
@@ -47,8 +34,11 @@ class Engine:
         runner: Runner,
         labels: Sequence[str],
         description: str = "",
+        kind: str = "text-classification",
     ) -> None:
         self.labels = tuple(labels)
+        self.kind = kind
+        self._task = TASKS[kind](self.labels)
         self._tokenizer = tokenizer
         self._runner = runner
         self._description = description
@@ -83,7 +73,7 @@ class Engine:
             f"{_count(threads, 'thread')}; {reason}"
         )
         tokenizer = Tokenizer(bundle.root / TOKENIZER, manifest.max_length)
-        return cls(tokenizer, runner, manifest.labels, description)
+        return cls(tokenizer, runner, manifest.labels, description, manifest.task)
 
     @classmethod
     def from_model_folder(cls, folder: Path, threads: int = 1) -> "Engine":
@@ -92,11 +82,17 @@ class Engine:
         tokenizer = Tokenizer(folder / TOKENIZER, about["max_length"])
         runner = open_model_folder(folder, threads)
         description = f"PyTorch eager, float32, {_count(threads, 'thread')}"
-        return cls(tokenizer, runner, about["labels"], description)
+        kind = about.get("kind", "text-classification")  # older folders knew no other
+        return cls(tokenizer, runner, about["labels"], description, kind)
 
     @classmethod
     def from_onnx(
-        cls, folder: Path, labels: Sequence[str], max_length: int, threads: int = 1
+        cls,
+        folder: Path,
+        labels: Sequence[str],
+        max_length: int,
+        threads: int = 1,
+        kind: str = "text-classification",
     ) -> "Engine":
         """Run a folder that holds `model.onnx` and `tokenizer.json`, as the export writes it."""
         tokenizer = Tokenizer(folder / TOKENIZER, max_length)
@@ -104,16 +100,20 @@ class Engine:
 
         runner = OrtRunner(folder / "model.onnx", threads=threads)
         description = f"onnxruntime, exported graph, {_count(threads, 'thread')}"
-        return cls(tokenizer, runner, labels, description)
+        return cls(tokenizer, runner, labels, description, kind)
 
-    def __call__(self, texts: Sequence[str], batch_size: int = 1) -> list[Classification]:
-        """Classify texts; an empty text is a text.
+    def __call__(self, texts: Sequence[str], batch_size: int = 1) -> list[Any]:
+        """Answer texts; an empty text is a text.
 
         Args:
             texts: The texts.
             batch_size: Texts of one inference; larger is faster only where threads are free.
+
+        Returns:
+            For each text a dataclass of the task's file in `deploy/tasks/`, such as
+            `Classification`.
         """
-        return [self._classification(row) for row in _softmax(self.logits(texts, batch_size))]
+        return list(self._task.answers(self.logits(texts, batch_size)))
 
     def logits(self, texts: Sequence[str], batch_size: int = 1) -> NDArray[np.float32]:
         """Compute the logits of texts, in their order.
@@ -136,11 +136,6 @@ class Engine:
     def describe(self) -> str:
         """Say what runs, and why."""
         return self._description
-
-    def _classification(self, probabilities: NDArray[np.float32]) -> Classification:
-        best = int(probabilities.argmax())
-        by_label = dict(zip(self.labels, probabilities.tolist(), strict=True))
-        return Classification(self.labels[best], float(probabilities[best]), by_label)
 
 
 def choose_target(targets: Sequence[Target], name: str | None) -> tuple[Target, str]:
@@ -171,12 +166,6 @@ def why_not_here(target: Target) -> str | None:
             f"{', '.join(available[:-1]) or 'none of the known instruction sets'}"
         )
     return why_not(target.runtime)
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
-    result: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return result
 
 
 def _count(number: int, unit: str) -> str:

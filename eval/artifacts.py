@@ -32,7 +32,11 @@ class Artifact:
 
 
 def open_artifact(
-    artifact: Artifact, labels: tuple[str, ...], max_length: int, threads: int
+    artifact: Artifact,
+    labels: tuple[str, ...],
+    max_length: int,
+    threads: int,
+    kind: str = "text-classification",
 ) -> Engine:
     """Open an artifact; only the kind `model` needs PyTorch.
 
@@ -41,12 +45,13 @@ def open_artifact(
         labels: Label names, for a kind that does not carry its own.
         max_length: Longest input in tokens, for a kind that does not carry its own.
         threads: Threads of one inference.
+        kind: The kind of task, for an artifact that does not say it.
     """
     folder = Path(artifact.folder)
     if artifact.kind == "model":
         return Engine.from_model_folder(folder, threads=threads)
     if artifact.kind == "onnx":
-        return Engine.from_onnx(folder, labels=labels, max_length=max_length, threads=threads)
+        return Engine.from_onnx(folder, labels, max_length, threads, kind)
     return Engine.open(folder, artifact.target, threads)
 
 

@@ -26,6 +26,7 @@ from .accuracy import predict
 from .artifacts import Artifact
 from .config import EvaluateConfig
 from .latency import choose_texts, measure_latency
+from .tasks import MEASURES
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class Tried:
         name: Of the target.
         precision: Format of its products with weights.
         float_precision: Format of what is not INT8.
-        agreement: Share of validation texts that get the float model's label.
-        accuracy: Share of validation texts that get the right label.
+        agreement: Share of validation texts that get the float model's answer.
+        accuracy: The task's metric on the validation split.
         p50_ms: Median latency at batch 1, text in to label out.
         bytes: Of its files.
         int8_matmuls: Products with weights that run in INT8.
@@ -159,19 +160,22 @@ def _measured(
     exported: Path,
 ) -> list[Tried]:
     description, examples = load_description(data), load_split(data, "validation")
-    floating = Engine.from_onnx(exported, description.labels, description.max_length)
-    expected = predict(floating, examples.texts, examples.labels, "Float model").argmax(1)
+    floating = Engine.from_onnx(
+        exported, description.labels, description.max_length, kind=description.kind
+    )
+    measure = MEASURES[description.kind](description.labels)
+    expected = predict(floating, examples.texts, examples.labels, "Float model")
     rows = []
     for target in targets:
         engine = Engine.from_bundle(bundle, target.name)
-        answers = predict(engine, examples.texts, examples.labels, target.name).argmax(1)
+        logits = predict(engine, examples.texts, examples.labels, target.name)
         rows.append(
             Tried(
                 name=target.name,
                 precision=target.precision,
                 float_precision=target.float_precision,
-                agreement=float((answers == expected).mean()),
-                accuracy=float((answers == examples.labels).mean()),
+                agreement=float(measure.same(logits, expected).mean()),
+                accuracy=measure.value(logits, examples.labels),
                 p50_ms=float(np.median(p50_by_round_ms[target.name])),
                 bytes=target.bytes,
                 int8_matmuls=target.int8_matmuls,
@@ -204,6 +208,7 @@ def _latencies(
             description.max_length,
             EvaluateConfig(latency_rounds=config.rounds, threads=threads),
             Path(logs),
+            description.kind,
         )
     return {name: np.median(one.latencies_ms, axis=1) for name, one in measured.items()}
 

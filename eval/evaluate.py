@@ -26,6 +26,7 @@ from .results import (
     Results,
     write_results,
 )
+from .tasks import MEASURES
 
 LENGTH_BIN_TOKENS = 8
 
@@ -70,6 +71,7 @@ def evaluate(
             f"the test split has {len(test.texts)} examples, expected two or more; "
             "give data.test a larger fraction or another source"
         )
+    measure = MEASURES[description.kind](description.labels)
     logits = _predictions(out / "predictions", test, artifacts, description)
     measured = measure_latency(
         artifacts,
@@ -78,6 +80,7 @@ def evaluate(
         description.max_length,
         config,
         logs=out / "latency",
+        kind=description.kind,
     )
     for name, measurement in measured.items():
         _save(out / "latency" / f"{name}.npy", measurement.latencies_ms)
@@ -87,6 +90,7 @@ def evaluate(
         baseline_onnx=baseline_onnx,
         engine=engine,
         labels=description.labels,
+        metric=measure.name,
         data_fingerprint=description.fingerprint,
         split_sizes=description.sizes,
         lengths=_lengths(test.texts, Path(_named(artifacts, baseline_onnx).folder), description),
@@ -97,7 +101,17 @@ def evaluate(
         threads=config.threads,
         environment=describe_environment(),
         artifacts=_compared(
-            artifacts, logits, test.labels, measured, config, teacher, baseline_onnx
+            artifacts,
+            Comparer(
+                logits,
+                test.labels,
+                measure,
+                {name: one.latencies_ms for name, one in measured.items()},
+                config,
+            ),
+            measured,
+            teacher,
+            baseline_onnx,
         ),
     )
     write_results(results, out)
@@ -130,7 +144,11 @@ def _predictions(
     for artifact in artifacts:
         # One at a time: an engine's memory is given back before the next is opened.
         engine = open_artifact(
-            artifact, description.labels, description.max_length, len(usable_cpus())
+            artifact,
+            description.labels,
+            description.max_length,
+            len(usable_cpus()),
+            description.kind,
         )
         logits[artifact.name] = predict(engine, test.texts, test.labels, artifact.title)
         _save(folder / f"{artifact.name}.npy", logits[artifact.name])
@@ -139,15 +157,11 @@ def _predictions(
 
 def _compared(
     artifacts: Sequence[Artifact],
-    logits: Logits,
-    labels: NDArray[np.int64],
+    comparer: Comparer,
     measured: Mapping[str, Measurement],
-    config: EvaluateConfig,
     teacher: str,
     baseline_onnx: str,
 ) -> tuple[ArtifactResult, ...]:
-    latencies_ms = {name: measurement.latencies_ms for name, measurement in measured.items()}
-    comparer = Comparer(logits, labels, latencies_ms, config)
     before = {later.name: earlier.name for earlier, later in pairwise(artifacts)}
     return tuple(
         ArtifactResult(

@@ -8,6 +8,7 @@ from pocketbert.compress.data import load_description, load_split
 
 from .accuracy import predict
 from .artifacts import Artifact, open_artifact
+from .tasks import MEASURES
 
 
 def check_int8(*, out: Path, data: Path, exported: Path, compiled: Path) -> dict[str, Any]:
@@ -34,6 +35,8 @@ def check_int8(*, out: Path, data: Path, exported: Path, compiled: Path) -> dict
 def _accuracy(kind: Any, folder: Path, title: str, data: Path) -> float:
     description, examples = load_description(data), load_split(data, "validation")
     artifact = Artifact(name=kind, title=title, kind=kind, folder=str(folder))
-    engine = open_artifact(artifact, description.labels, description.max_length, threads=1)
+    engine = open_artifact(
+        artifact, description.labels, description.max_length, 1, description.kind
+    )
     logits = predict(engine, examples.texts, examples.labels, title)
-    return float((logits.argmax(1) == examples.labels).mean())
+    return MEASURES[engine.kind](engine.labels).value(logits, examples.labels)

@@ -67,7 +67,7 @@ def guard_int8(
     assert config.guard is not None
     with tempfile.TemporaryDirectory(dir=out, prefix=".guard-") as scratch:
         trial = Trial(Path(scratch), config, data, exported, calibrated)
-        float_accuracy = trial.accuracy(trial.float_logits.argmax(axis=1))
+        float_accuracy = trial.accuracy(trial.float_logits)
         steps = _return_layers(trial, config.guard, float_accuracy)
         in_float = {name for step in steps for name in step.operators}
         found: dict[str, Any] = {

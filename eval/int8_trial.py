@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
-from scipy.special import log_softmax
 
 from pocketbert.compress.data import Examples, load_description, load_split
 from pocketbert.deploy.activations import load_float_model
@@ -25,6 +24,7 @@ from .accuracy import predict
 from .artifacts import Artifact, open_artifact
 from .config import EvaluateConfig
 from .latency import choose_texts, measure_latency
+from .tasks import MEASURES, Measure
 
 TIMED = EvaluateConfig(latency_texts=50, latency_rounds=7)
 
@@ -60,6 +60,12 @@ class Trial:
         return read_table(self.calibrated / CALIBRATION, self.exported / "model.onnx")
 
     @cached_property
+    def measure(self) -> Measure:
+        """The task's metric."""
+        description = load_description(self.data)
+        return MEASURES[description.kind](description.labels)
+
+    @cached_property
     def examples(self) -> Examples:
         """The validation split."""
         return load_split(self.data, "validation")
@@ -70,22 +76,21 @@ class Trial:
         return self._logits(self.exported, self.examples, "Float model")
 
     def accuracy_and_agreement(self, keep_float: Set[str]) -> tuple[float, float]:
-        """Share of right labels, and of the float model's labels, with some operators in float."""
+        """The metric, and the share of the float model's answers, with some operators in float."""
         folder = self.build(keep_float, "tried")
-        labels = self._logits(folder, self.examples, "INT8 engine").argmax(axis=1)
-        agreement = float((labels == self.float_logits.argmax(axis=1)).mean())
-        return self.accuracy(labels), agreement
+        logits = self._logits(folder, self.examples, "INT8 engine")
+        agreement = float(self.measure.same(logits, self.float_logits).mean())
+        return self.accuracy(logits), agreement
 
-    def accuracy(self, labels: NDArray[np.int64]) -> float:
-        """Share of the validation texts whose label is right."""
-        return float((labels == self.examples.labels).mean())
+    def accuracy(self, logits: NDArray[np.float32]) -> float:
+        """The task's metric on the validation split."""
+        return self.measure.value(logits, self.examples.labels)
 
     def divergence(self, keep_float: Set[str], texts: int) -> float:
-        """Mean KL divergence, in nats, of an engine's answers to those of the float model."""
+        """Mean divergence of an engine's answers from those of the float model."""
         some = Examples(self.examples.texts[:texts], self.examples.labels[:texts])
         found = self._logits(self.build(keep_float, "tried"), some, "One layer in INT8")
-        ours, theirs = log_softmax(found, axis=1), log_softmax(self.float_logits[:texts], axis=1)
-        return float((np.exp(theirs) * (theirs - ours)).sum(axis=1).mean())
+        return self.measure.divergence(found, self.float_logits[:texts])
 
     def p50_ratios(self, keep_float: Set[str]) -> tuple[float, float]:
         """Median latency over that with all in INT8, and over the float model's, interleaved."""
@@ -102,6 +107,7 @@ class Trial:
             description.max_length,
             TIMED,
             self.scratch / "logs",
+            description.kind,
         )
         p50_ms = {name: np.median(one.latencies_ms, axis=1) for name, one in measured.items()}
         to_int8, to_float = (
@@ -124,7 +130,11 @@ class Trial:
     def _logits(self, folder: Path, examples: Examples, title: str) -> NDArray[np.float32]:
         description = load_description(self.data)
         engine = open_artifact(
-            _artifact(title, folder), description.labels, description.max_length, threads=1
+            _artifact(title, folder),
+            description.labels,
+            description.max_length,
+            1,
+            description.kind,
         )
         return predict(engine, examples.texts, examples.labels, title)
 

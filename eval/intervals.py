@@ -86,6 +86,33 @@ def mcnemar(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:
     return float(stats.binomtest(only_ours, only_ours + only_theirs, 0.5).pvalue)
 
 
+def bootstrap(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    examples: int,
+    confidence: float,
+    resamples: int,
+) -> Interval:
+    """Percentile bootstrap over examples.
+
+    Args:
+        statistic: Takes numbers of examples, shape (..., examples), and returns what is measured
+            on them, shape (...).
+        examples: How many there are.
+        confidence: Level of the interval.
+        resamples: Bootstrap resamples.
+    """
+    draw = np.random.default_rng(SEED)
+    at_once = max(1, ELEMENTS_AT_ONCE // examples)
+    found = np.concatenate(
+        [
+            statistic(draw.integers(examples, size=(min(at_once, resamples - start), examples)))
+            for start in range(0, resamples, at_once)
+        ]
+    )
+    low, high = np.quantile(found, ((1 - confidence) / 2, (1 + confidence) / 2))
+    return Interval(float(statistic(np.arange(examples))), float(low), float(high))
+
+
 def _paired_bootstrap(
     statistic: Callable[..., NDArray[np.float64]],
     ours: NDArray[np.bool_],

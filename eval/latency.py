@@ -65,6 +65,7 @@ def measure_latency(
     max_length: int,
     config: EvaluateConfig,
     logs: Path,
+    kind: str = "text-classification",
 ) -> dict[str, Measurement]:
     """Time all artifacts on the same texts, interleaved.
 
@@ -75,6 +76,7 @@ def measure_latency(
         max_length: Longest input in tokens.
         config: Rounds and threads.
         logs: Folder for what each process writes to stderr.
+        kind: The kind of task.
 
     Returns:
         One measurement an artifact, by its name.
@@ -85,6 +87,7 @@ def measure_latency(
     setup = {
         "labels": labels,
         "max_length": max_length,
+        "kind": kind,
         "threads": config.threads,
         "cpus": usable_cpus()[-config.threads :],
         "texts": list(texts),

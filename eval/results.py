@@ -19,10 +19,10 @@ class Comparison:
 
     Attributes:
         other: Name of the other artifact.
-        difference: Accuracy minus the other's.
-        retention: Accuracy divided by the other's.
-        agreement: Fraction of the examples that both give the same label.
-        mcnemar_p: Exact p-value that both are right equally often.
+        difference: The metric minus the other's.
+        retention: The metric divided by the other's.
+        agreement: Fraction of the examples that both give the same answer.
+        mcnemar_p: Exact p-value that both are right equally often, where the metric is accuracy.
         max_abs_logit_difference: Over all examples and labels.
         p50_ratio: How many times as fast: median over the rounds of the other's p50 divided by
             this one's.
@@ -33,7 +33,7 @@ class Comparison:
     difference: Interval
     retention: Interval
     agreement: Interval
-    mcnemar_p: float
+    mcnemar_p: float | None
     max_abs_logit_difference: float
     p50_ratio: float
     p50_ratio_by_round: tuple[float, ...]
@@ -73,7 +73,7 @@ class ArtifactResult:
     Attributes:
         artifact: What was measured.
         engine: What its engine says it is.
-        accuracy: On the test examples.
+        accuracy: The task's metric, which `Results.metric` names, on the test examples.
         to_teacher: Against the teacher in PyTorch; None for itself.
         to_baseline: Against the teacher in ONNX Runtime, FP32; None for itself.
         to_previous: Against the artifact before it; None for the first.
@@ -116,7 +116,7 @@ class Results:
         teacher: Name of the artifact that all are compared with.
         baseline_onnx: Name of the teacher's FP32 engine.
         engine: Name of what ships.
-        labels: Label names.
+        labels: What the logits are called.
         data_fingerprint: Of the splits.
         split_sizes: Examples in each split.
         lengths: Token counts of the test texts.
@@ -127,6 +127,7 @@ class Results:
         threads: Threads of one inference.
         environment: Where.
         artifacts: In the order of the pipeline.
+        metric: Name of the metric that the task is judged by.
     """
 
     teacher: str
@@ -143,6 +144,7 @@ class Results:
     threads: int
     environment: Environment
     artifacts: tuple[ArtifactResult, ...]
+    metric: str = "accuracy"
 
     def of(self, name: str) -> ArtifactResult:
         """The result of the artifact called `name`."""

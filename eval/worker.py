@@ -2,8 +2,8 @@
 
 Reads one JSON object a line from stdin and answers each with one JSON line on stdout:
 
-* `{"artifact", "labels", "max_length", "threads", "cpus", "texts"}`, the first line: opens the
-  engine and answers the first text -> `{"engine", "open_ms", "cpus"}`
+* `{"artifact", "labels", "max_length", "kind", "threads", "cpus", "texts"}`, the first line: opens
+  the engine and answers the first text -> `{"engine", "open_ms", "cpus"}`
 * `{"command": "warm_up"}` -> `{"passes"}`
 * `{"command": "round"}` -> `{"ms": [...]}`, one latency a text
 * `{"command": "memory"}` -> `{"resident_bytes", "peak_bytes"}`
@@ -44,6 +44,7 @@ def main() -> None:
         tuple(setup["labels"]),
         setup["max_length"],
         setup["threads"],
+        setup["kind"],
     )
     open_ms = (time.perf_counter_ns() - started_ns) / 1e6
     engine(texts[:1])

@@ -10,10 +10,14 @@ class TaskKind:
     Attributes:
         labelled: Every example has one of the labels that `task.labels` names.
         to_engine: All stages know it; else a recipe ends with the teacher.
+        per_word: A model answers for every word, not for the text.
+        problem_type: What transformers calls it, for the loss; None where it finds out itself.
     """
 
     labelled: bool
     to_engine: bool
+    per_word: bool = False
+    problem_type: str | None = None
 
 
 TASK_KINDS = {

@@ -2,22 +2,24 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from ..config import LogitsConfig, SoftTargetsConfig
+from ..config import LabelsConfig, LogitsConfig, SoftTargetsConfig
 from ..errors import ModelError
 from ..states import ModelOutput
+from ..tasks import supervised
+from ..tasks.task import SupervisedTask
 from ..teacher_outputs import TeacherOutputs
 from .objective import Objective
 
 
 class SoftTargets(Objective):
-    """KL divergence to the teacher's softened probabilities (Hinton et al. 2015, section 2).
+    """Divergence from the teacher's softened answers (Hinton et al. 2015, section 2).
 
-    The factor temperature² keeps the gradient's size independent of the temperature.
+    It is the KL divergence where answers are probabilities. The factor temperature² keeps the
+    gradient's size independent of the temperature.
     """
 
     def __init__(
@@ -25,16 +27,13 @@ class SoftTargets(Objective):
     ) -> None:
         super().__init__(config, student, outputs)
         _check_labels(student, outputs)
+        self.task = supervised(outputs.kind)
         self.temperature = config.temperature
 
     def forward(self, output: ModelOutput, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean over the batch."""
-        return self.temperature**2 * functional.kl_div(
-            functional.log_softmax(output.logits / self.temperature, dim=-1),
-            functional.log_softmax(batch["teacher_logits"] / self.temperature, dim=-1),
-            reduction="batchmean",
-            log_target=True,
-        )
+        """Return the mean over the batch's texts, or words."""
+        ours, theirs = _rows(self.task, output, batch)
+        return self.temperature**2 * self.task.divergence(ours, theirs, self.temperature)
 
 
 class Logits(Objective):
@@ -45,20 +44,32 @@ class Logits(Objective):
     ) -> None:
         super().__init__(config, student, outputs)
         _check_labels(student, outputs)
+        self.task = supervised(outputs.kind)
 
     def forward(self, output: ModelOutput, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean over batch and labels."""
-        return functional.mse_loss(output.logits, batch["teacher_logits"])
+        """Return the mean over the batch's texts, or words, and labels."""
+        return functional.mse_loss(*_rows(self.task, output, batch))
 
 
 class Labels(Objective):
-    """Cross-entropy to the labels; an example labelled -100 has none."""
+    """The task's loss to the labels, such as cross-entropy; what is unlabelled has none."""
+
+    def __init__(
+        self, config: LabelsConfig, student: PreTrainedModel, outputs: TeacherOutputs
+    ) -> None:
+        super().__init__(config, student, outputs)
+        self.task = supervised(outputs.kind)
 
     def forward(self, output: ModelOutput, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean over the labelled examples, 0 if there are none."""
-        labels = batch["labels"]
-        total = functional.cross_entropy(output.logits, labels, ignore_index=-100, reduction="sum")
-        return total / torch.clamp((labels != -100).sum(), min=1)
+        """Return the mean over what is labelled, 0 if nothing is."""
+        return self.task.loss(output.logits, batch["labels"])
+
+
+def _rows(
+    task: SupervisedTask, output: ModelOutput, batch: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the student's and the teacher's logits that are compared. Shape: (rows, labels)."""
+    return task.rows(output.logits, batch), task.rows(batch["teacher_logits"], batch)
 
 
 def _check_labels(student: PreTrainedModel, outputs: TeacherOutputs) -> None:

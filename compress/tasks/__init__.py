@@ -1,12 +1,18 @@
-"""How the full model learns a task: a file with `fine_tune` per kind, listed in TASKS."""
+"""How models learn a task: a small class per kind, listed in TASKS."""
 
-from collections.abc import Callable
-from typing import Any
+from .masked_language_model import MaskedLanguageModel
+from .task import SupervisedTask, Task
+from .text_classification import TextClassification
 
-from . import masked_language_model, text_classification
-
-# Kind of task -> what fine-tunes a checkpoint for it; the arguments are the teacher stage's.
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {
-    "text-classification": text_classification.fine_tune,
-    "masked-language-model": masked_language_model.fine_tune,
+# Kind of task -> how it is learned.
+TASKS: dict[str, Task] = {
+    "text-classification": TextClassification(),
+    "masked-language-model": MaskedLanguageModel(),
 }
+
+
+def supervised(kind: str) -> SupervisedTask:
+    """Return a kind of task that a student can learn from a teacher's logits."""
+    task = TASKS[kind]
+    assert isinstance(task, SupervisedTask)
+    return task

@@ -15,6 +15,7 @@ from ..masking import HiddenAnew, Masking, with_hidden_tokens
 from ..pseudo_perplexity import pseudo_perplexity
 from ..summary import summarize
 from ..training import fit, forget_checkpoints, loss_of
+from .task import Task
 
 FRACTION = 0.15  # of the tokens are hidden (Devlin et al. 2019, section 3.1)
 
@@ -55,7 +56,6 @@ def fine_tune(*, config: TeacherConfig, seed: int, data: Path, out: Path) -> dic
         folder=out / "checkpoints",
         title="Fine-tune language model",
         callbacks=[HideOthers(hidden_anew)],
-        chosen_by="loss",
     )
     found = pseudo_perplexity(model, test, tokenizer)
     learned = model.whole()
@@ -64,6 +64,16 @@ def fine_tune(*, config: TeacherConfig, seed: int, data: Path, out: Path) -> dic
     forget_checkpoints(out / "checkpoints")
     losses = {"validation_loss_before": loss_before}
     return summarize(learned, result, len(validation)) | losses | found
+
+
+class MaskedLanguageModel(Task):
+    """Reads hidden tokens; its recipes end with the teacher."""
+
+    def fine_tune(
+        self, *, config: TeacherConfig, seed: int, data: Path, out: Path
+    ) -> dict[str, Any]:
+        """Train a checkpoint and its head."""
+        return fine_tune(config=config, seed=seed, data=data, out=out)
 
 
 class HideOthers(TrainerCallback):

@@ -1,49 +1,40 @@
 """Learning which label a text has."""
 
-from pathlib import Path
-from typing import Any
+import torch
+from torch import Tensor
+from torch.nn import functional
 
-from transformers import set_seed
-
-from ..batches import tokenize
-from ..config import TeacherConfig
-from ..data import load_description, load_split
-from ..fetch import fetch_model
-from ..folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
-from ..summary import summarize
-from ..training import fit, forget_checkpoints
+from ..labelling import UNLABELLED
+from .task import SupervisedTask
 
 
-def fine_tune(*, config: TeacherConfig, seed: int, data: Path, out: Path) -> dict[str, Any]:
-    """Put a new classifier on a checkpoint, train both and write a model folder to `out/model`.
+class TextClassification(SupervisedTask):
+    """One label a text: softmax, cross-entropy, accuracy."""
 
-    Returns:
-        Parameters, bytes, steps and validation accuracy with its interval.
-    """
-    description = load_description(data)
-    folder = fetch_model(config.model)
-    tokenizer = load_tokenizer(folder)
-    set_seed(seed)
-    model = load_checkpoint(folder, description.labels)
-    train, validation = (
-        tokenize(load_split(data, split), tokenizer, description.max_length)
-        for split in ("train", "validation")
-    )
-    result = fit(
-        model,
-        train,
-        validation,
-        tokenizer,
-        config.training,
-        seed=seed,
-        folder=out / "checkpoints",
-        title="Fine-tune teacher",
-    )
-    save_model(
-        model,
-        tokenizer,
-        ModelDescription(description.labels, description.max_length),
-        out / "model",
-    )
-    forget_checkpoints(out / "checkpoints")
-    return summarize(model, result, len(validation))
+    metric = "accuracy"
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy; an example labelled -100 has none."""
+        total = functional.cross_entropy(logits, labels, ignore_index=UNLABELLED, reduction="sum")
+        return total / torch.clamp((labels != UNLABELLED).sum(), min=1)
+
+    def divergence(self, rows: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+        """KL divergence of the softened probabilities, in nats a row."""
+        return functional.kl_div(
+            functional.log_softmax(rows / temperature, dim=-1),
+            functional.log_softmax(teacher / temperature, dim=-1),
+            reduction="batchmean",
+            log_target=True,
+        )
+
+    def score(self, logits: Tensor, labels: Tensor) -> float:
+        """Share of the examples whose label is right."""
+        return _share_equal(logits.argmax(-1), labels)
+
+    def agreement(self, rows: Tensor, teacher: Tensor) -> float:
+        """Share of the examples that get the teacher's label."""
+        return _share_equal(rows.argmax(-1), teacher.argmax(-1))
+
+
+def _share_equal(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours == theirs).double().mean())

@@ -248,12 +248,12 @@ def test_weights_of_the_lowest_loss_are_kept(texts, untuned, states, training, t
 
     result = fit(
         model, *splits, tokenizer, replace(training, learning_rate=1e-5), seed=0, folder=tmp_path,
-        title="Spoil", callbacks=[Spoil()], chosen_by="loss",
+        title="Spoil", callbacks=[Spoil()],
     )  # fmt: skip
     assert len(losses) > 2
     assert losses[0] < min(losses[1:])
     assert result.best_loss == losses[0]
-    assert result.best_accuracy is None
+    assert result.best_score is None
     assert loss_of(model, splits[1], tokenizer) == pytest.approx(losses[0], rel=1e-4)
 
 

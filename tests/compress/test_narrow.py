@@ -97,7 +97,7 @@ def test_widths_that_cannot_be_are_refused(model, config, message):
 
 def test_objectives_read_the_real_width(model):
     narrow(model, [BATCH], PruneConfig(hidden=0.25, hidden_multiple=8))
-    found = run_with_states(model, **BATCH, names=["hidden_-1", "hidden_3", "query_2"])
+    found = run_with_states(model, BATCH, names=["hidden_-1", "hidden_3", "query_2"])
     assert {name: s.shape[-1] for name, s in found.states.items()} == {
         name: state_width(model, name) for name in found.states
     }

@@ -66,7 +66,8 @@ def compared(objective, student, outputs):
     """Run a batch; return what the objective says and each text's states without padding."""
     ids = torch.tensor([[2, 7, 8, 9, 3], [2, 11, 3, 0, 0]])
     mask = torch.tensor([[1] * length + [0] * (5 - length) for length in LENGTHS])
-    output = run_with_states(student, ids, mask, objective.student_states)
+    read = {"input_ids": ids, "attention_mask": mask}
+    output = run_with_states(student, read, objective.student_states)
     batch = {"attention_mask": mask, "labels": torch.tensor([0, 1])}
     batch["teacher_logits"] = torch.from_numpy(outputs.logits)
     for name in objective.teacher_states:

@@ -20,7 +20,8 @@ from pocketbert.compress.latency_table import (
 )
 from pocketbert.compress.prune import prune
 from pocketbert.compress.surgery import widths_of
-from pocketbert.compress.training import accuracy_of
+from pocketbert.compress.tasks import supervised
+from pocketbert.compress.untrained import score_of
 from pocketbert.deploy.config import QuantizeConfig
 from pocketbert.deploy.export import export_onnx
 
@@ -115,7 +116,8 @@ def test_training_free_pruning_needs_no_teacher_and_reloads_exports_and_quantize
     validation = load_split(tiny_data, "validation")
     tokenizer = load_tokenizer(tmp_path / "pruned/model")
     examples = tokenize(validation, tokenizer, max_length=32)
-    assert accuracy_of(model, examples, tokenizer) == summary["validation_accuracy"]
+    task = supervised("text-classification")
+    assert score_of(model, examples, tokenizer, task) == summary["validation_accuracy"]
     export_onnx(out=tmp_path / "onnx", data=tiny_data, model=tmp_path / "pruned")  # proves parity
     quantized = to_int8(
         out=tmp_path / "int8", config=QuantizeConfig(calibration_examples=16, calibration="minmax"),

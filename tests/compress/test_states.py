@@ -34,6 +34,10 @@ DISTILBERT_SIZES = {
 IDS = torch.tensor([[4, 7, 8, 9, 5]])
 
 
+def batch(ids):
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
 def tiny(model_type):
     torch.manual_seed(0)
     sizes = DISTILBERT_SIZES if model_type == "distilbert" else SIZES
@@ -51,7 +55,7 @@ def test_queries_and_keys_give_the_models_own_attention(model_type):
     model = tiny(model_type)
     with torch.no_grad():
         names = ["query_1", "key_1", "value_1"]
-        found = run_with_states(model, IDS, torch.ones_like(IDS), names)
+        found = run_with_states(model, batch(IDS), names)
         own = model(input_ids=IDS, output_attentions=True)
     query, key = (
         found.states[name].unflatten(-1, (2, 8)).transpose(1, 2) for name in ("query_1", "key_1")
@@ -71,7 +75,7 @@ def test_hidden_states_are_counted_from_the_embeddings(model_type):
     model = tiny(model_type)
     with torch.no_grad():
         names = ["hidden_-1", "hidden_1"]
-        found = run_with_states(model, IDS, torch.ones_like(IDS), names).states
+        found = run_with_states(model, batch(IDS), names).states
         own = model(input_ids=IDS, output_hidden_states=True).hidden_states
     torch.testing.assert_close(found["hidden_-1"], own[0])
     torch.testing.assert_close(found["hidden_1"], own[2])
@@ -85,9 +89,9 @@ def test_only_mpnet_has_a_position_bias():
 
 def test_no_hook_stays_behind():
     model = tiny("bert")
-    run_with_states(model, IDS, torch.ones_like(IDS), ["query_0"])
+    run_with_states(model, batch(IDS), ["query_0"])
     with pytest.raises(IndexError):
-        run_with_states(model, IDS + 40, torch.ones_like(IDS), ["query_0"])
+        run_with_states(model, batch(IDS + 40), ["query_0"])
     assert all(not module._forward_hooks for module in model.modules())
 
 

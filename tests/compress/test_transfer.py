@@ -16,9 +16,10 @@ from pocketbert.compress.config import (
     UnlabelledConfig,
     WordsConfig,
 )
-from pocketbert.compress.data import UNLABELLED, load_split
+from pocketbert.compress.data import load_split
 from pocketbert.compress.errors import DataError
 from pocketbert.compress.folder import load_tokenizer
+from pocketbert.compress.labelling import UNLABELLED
 from pocketbert.compress.split import normalise
 from pocketbert.compress.transfer import build_transfer_set
 

@@ -1,0 +1,60 @@
+"""Training a full model on labels, as every task does that has some."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, set_seed
+
+from .batches import TokenizedExamples, tokenize
+from .config import TeacherConfig
+from .data import load_description, load_split
+from .fetch import fetch_model
+from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
+from .summary import summarize
+from .training import Judge, fit, forget_checkpoints
+
+
+def fine_tune(
+    judge: Judge, *, config: TeacherConfig, seed: int, data: Path, out: Path
+) -> dict[str, Any]:
+    """Put a new head on a checkpoint, train both and write a model folder to `out/model`.
+
+    Returns:
+        Parameters, bytes, steps and the task's metric on the validation split.
+    """
+    description = load_description(data)
+    folder = fetch_model(config.model)
+    tokenizer = load_tokenizer(folder)
+    set_seed(seed)
+    model = load_checkpoint(folder, description.labels, description.kind)
+    train, validation = (
+        _read_by(model, tokenize(load_split(data, split), tokenizer, description.max_length))
+        for split in ("train", "validation")
+    )
+    result = fit(
+        model,
+        train,
+        validation,
+        tokenizer,
+        config.training,
+        seed=seed,
+        folder=out / "checkpoints",
+        title="Fine-tune teacher",
+        chosen_by=judge,
+    )
+    save_model(
+        model,
+        tokenizer,
+        ModelDescription(description.labels, description.max_length, kind=description.kind),
+        out / "model",
+    )
+    forget_checkpoints(out / "checkpoints")
+    return summarize(model, result, len(validation))
+
+
+def _read_by(model: PreTrainedModel, examples: TokenizedExamples) -> TokenizedExamples:
+    """Leave out what this type of model has no input for, such as token types."""
+    parameters = inspect.signature(model.forward).parameters
+    extras = {name: values for name, values in examples.extras.items() if name in parameters}
+    return TokenizedExamples(examples.input_ids, examples.labels, extras)
