@@ -20,6 +20,7 @@ from pocketbert.compress.config import STRICT
 from pocketbert.compress.errors import BundleError
 
 from .cpu import Isa
+from .tasks import TASKS
 
 SCHEMA_VERSION = 2  # 1 had one target and its golden logits at the top of golden.json
 MANIFEST = "manifest.json"
@@ -28,7 +29,6 @@ GOLDEN = "golden.json"
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Runtime = Literal["onnxruntime", "openvino", "tensorrt"]
-TaskName = Literal["text-classification"]  # those of `deploy.tasks.TASKS`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
     name: str
     created: str
-    task: TaskName
+    task: str
     labels: tuple[str, ...]
     max_length: int
     inputs: tuple[str, ...]
@@ -181,6 +181,12 @@ def _read_manifest(root: Path) -> Manifest:
         raise BundleError(
             f"{path} has schema version {version}, this pocketbert reads up to {SCHEMA_VERSION}; "
             "update pocketbert on this machine"
+        )
+    task = raw.get("task") if isinstance(raw, dict) else None
+    if isinstance(task, str) and task not in TASKS:
+        raise BundleError(
+            f"{path} is of the task {task!r}, this pocketbert knows {', '.join(TASKS)}; update "
+            "pocketbert on this machine"
         )
     try:
         return TypeAdapter(Manifest).validate_python(raw)

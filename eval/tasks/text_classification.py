@@ -17,11 +17,12 @@ class Accuracy(Measure):
         self, logits: NDArray[np.float32], truth: NDArray[np.generic]
     ) -> NDArray[np.float64]:
         """Return 1 for a right label. Shape: (examples, 1)."""
-        return (logits.argmax(axis=1) == truth).astype(np.float64)[:, None]
+        right: NDArray[np.bool_] = logits.argmax(axis=1) == truth
+        return right.astype(np.float64)[:, None]
 
     def of_means(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the only mean."""
-        return means[..., 0]
+        return np.asarray(means[..., 0])
 
     def same(self, logits: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which examples get the same label."""
