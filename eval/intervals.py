@@ -72,6 +72,29 @@ def retention(
     return _paired_bootstrap(_ratio, ours, teacher, confidence, resamples)
 
 
+def percentile(
+    values: NDArray[np.float64], percent: float, confidence: float, resamples: int
+) -> Interval:
+    """Percentile of repeated timings, by bootstrap over the texts.
+
+    A text is drawn with all its rounds, because they resemble each other.
+
+    Args:
+        values: One row a round, one column a text, shape (rounds, texts).
+        percent: Which percentile, 0 to 100.
+        confidence: Level of the interval.
+        resamples: Bootstrap resamples.
+    """
+    draw, texts = np.random.default_rng(SEED), values.shape[1]
+    drawn = [
+        np.percentile(values[:, draw.integers(texts, size=texts)], percent)
+        for _ in range(resamples)
+    ]
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(drawn, (tail, 100 - tail))
+    return Interval(float(np.percentile(values, percent)), float(low), float(high))
+
+
 def mcnemar(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:
     """Exact two-sided p-value that both are right equally often (McNemar 1947).
 

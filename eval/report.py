@@ -10,6 +10,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import plot, wording
+from .decide_gates import GateResult, read_gates
 from .evaluate import summarize
 from .results import Results, read_results
 
@@ -28,7 +29,12 @@ SUMMARY_COLUMNS = (
 
 
 def write_report(
-    *, out: Path, evaluation: Path, recipe: dict[str, Any], stages: Sequence[dict[str, Any]]
+    *,
+    out: Path,
+    evaluation: Path,
+    recipe: dict[str, Any],
+    stages: Sequence[dict[str, Any]],
+    gates: Path | None = None,
 ) -> dict[str, Any]:
     """Write `report.html`, `report.md` and `report.json`.
 
@@ -38,23 +44,28 @@ def write_report(
         recipe: The resolved recipe.
         stages: One dict a stage, in order: `name`, `seconds` (of work, also if it was cached),
             `cached`, and `summary`, what the stage returned.
+        gates: Folder of the gates stage, if the recipe has gates.
 
     Returns:
         The summary: the evaluation's headline and `wall_s`, the stages' seconds together.
     """
     results = read_results(evaluation)
     summary = summarize(results) | {"wall_s": sum(stage["seconds"] for stage in stages)}
+    decided = read_gates(gates) if gates else ()
     report = {
         "schema_version": SCHEMA_VERSION,
         "summary": summary,
         "recipe": recipe,
         "stages": list(stages),
+        "gates": [asdict(gate) for gate in decided],
         "results": asdict(results),
     }
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "report.json", json.dumps(report, indent=2, allow_nan=False))
-    _write(out / "report.html", _render("report.html.jinja", results, summary, recipe, stages))
-    _write(out / "report.md", _render("report.md.jinja", results, summary, recipe, stages))
+    _write(
+        out / "report.html", _render("report.html.jinja", results, summary, recipe, stages, decided)
+    )
+    _write(out / "report.md", _render("report.md.jinja", results, summary, recipe, stages, decided))
     return summary
 
 
@@ -77,6 +88,7 @@ def _render(
     summary: dict[str, Any],
     recipe: dict[str, Any],
     stages: Sequence[dict[str, Any]],
+    gates: Sequence[GateResult],
 ) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -102,6 +114,7 @@ def _render(
         results=results,
         summary=summary,
         stages=stages,
+        gates=gates,
         recipe_name=recipe["name"],
         recipe_text=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
         headline=wording.headline(results),

@@ -72,7 +72,7 @@ app = typer.Typer(
         'pocketbert predict runs/quickstart/bundle "a moving film"',
     )
     + "\n\nExit codes: 0 done, 1 crash, 2 a mistake in the command, the recipe or the "
-    "surroundings, 3 a check was missed.",
+    "surroundings, 3 a check or gate was missed.",
 )
 
 
@@ -161,6 +161,7 @@ def check(
         "pocketbert run quickstart",
         "pocketbert run quickstart --set distill.student.layers=2 --set name=two_layers",
         "pocketbert run mine.yaml --work /data/runs --until distill",
+        "pocketbert run mine.yaml --junit gates.xml   # exit code 3 if a gate does not pass",
     )
 )
 def run(
@@ -171,19 +172,30 @@ def run(
         str | None,
         typer.Option(metavar="STAGE", help="Stop after this stage.", autocompletion=stage_names),
     ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write how the gates ended, as JUnit.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a recipe; what was done before is taken from the cache."""
+    from .junit import write_junit
     from .load import load_recipe
     from .run import run as run_recipe
 
     screen.log_to_stderr(quiet)
-    done = run_recipe(load_recipe(recipe, overrides or []), work, until)
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise UserError(f"--junit is {junit}, expected a file in a folder that exists; make it")
+    loaded = load_recipe(recipe, overrides or [])
+    done = run_recipe(loaded, work, until)
+    if junit is not None:
+        write_junit(junit, loaded.name, done.gates)
     if as_json:
         screen.write_json(screen.run_as_json(done))
     else:
         screen.ran(done)
+    if any(gate.outcome != "pass" for gate in done.gates):
+        raise typer.Exit(GATE_MISSED)
 
 
 @app.command(

@@ -61,6 +61,7 @@ STAGES = {
     "compile": COMPILE,
     "choose": Stage("pocketbert.eval.choose_targets:choose_targets"),
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
+    "gates": Stage("pocketbert.eval.decide_gates:decide_gates"),
     "report": Stage("pocketbert.eval.report:write_report"),
 }
 Kind = Literal["model", "onnx", "bundle"]
@@ -97,7 +98,12 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
         baseline_onnx="teacher-onnx",
         engine="engine",
     )
-    made.stage("report", evaluation=evaluation, recipe=asdict(recipe))
+    gates = recipe.parsed_gates
+    # Given only where there are some, so that reports without any stay valid.
+    decided: dict[str, Any] = (
+        {"gates": made.stage("gates", gates=gates, evaluation=evaluation)} if gates else {}
+    )
+    made.stage("report", evaluation=evaluation, recipe=asdict(recipe), **decided)
     return made.steps
 
 
@@ -323,7 +329,11 @@ def _deploy(made: "_Plan", recipe: Recipe, data: Path, model: Path, exported: Pa
         title = "Engine, chosen"
     else:
         title = "Engine, INT8" if recipe.quantize else "Engine, FP32"
-    made.measure("engine", title, "bundle", compiled / "bundle", model)
+    bundle = compiled / "bundle"
+    made.measure("engine", title, "bundle", bundle, model)
+    named = {gate.target for gate in recipe.parsed_gates} - {None, compiling.target}
+    for target in sorted(target for target in named if target):
+        made.measure(f"engine-{target}", f"Engine, {target}", "bundle", bundle, model, target)
 
 
 def _engine(
@@ -398,7 +408,15 @@ class _Plan:
         self.measure(f"{name}-onnx", title, "onnx", exported, model)
         return exported
 
-    def measure(self, name: str, title: str, kind: Kind, folder: Path, model: Path) -> None:
+    def measure(
+        self,
+        name: str,
+        title: str,
+        kind: Kind,
+        folder: Path,
+        model: Path,
+        target: str | None = None,
+    ) -> None:
         """Let the evaluation measure what lies in a folder."""
         self.artifacts.append(
             Artifact(
@@ -407,6 +425,7 @@ class _Plan:
                 kind=kind,
                 folder=str(folder),
                 model_folder=str(model / "model"),
+                target=target,
             )
         )
 

@@ -12,6 +12,7 @@ from filelock import FileLock
 from pocketbert.compress.errors import UserError
 from pocketbert.deploy.cpu import available_isas
 from pocketbert.deploy.runners import why_not
+from pocketbert.eval.decide_gates import GateResult, read_gates
 
 from .cache import StageCache, StageResult, Step
 from .pipeline import STAGES, plan
@@ -31,11 +32,13 @@ class Run:
         stages: In order.
         results: Folder with `bundle/` and `report.*`; None if the run stopped before the report.
         idle: There was nothing to do.
+        gates: How those of the recipe ended.
     """
 
     stages: tuple[StageResult, ...]
     results: Path | None
     idle: bool
+    gates: tuple[GateResult, ...] = ()
 
 
 def run(recipe: Recipe, work: Path, until: str | None = None) -> Run:
@@ -53,6 +56,7 @@ def run(recipe: Recipe, work: Path, until: str | None = None) -> Run:
     steps = _until(plan(recipe, cache), until)
     if steps[-1].name == "report":
         _check_engine_runs_here(recipe, "stop with --until compile")
+        _check_gates_can_be_measured(recipe)
     if any(step.name == "latency-table" for step in steps):
         _check_engine_runs_here(recipe, "name a table measured there in prune.latency_table")
     if any(step.name == "compile" for step in steps):
@@ -68,7 +72,8 @@ def run(recipe: Recipe, work: Path, until: str | None = None) -> Run:
         return Run(tuple(stages), None, idle)
     with disk_problems_explained(work):
         published = _publish(work, recipe.name, stages)
-    return Run(tuple(stages), work / recipe.name, idle and not published)
+    gates = next((read_gates(stage.folder) for stage in stages if stage.name == "gates"), ())
+    return Run(tuple(stages), work / recipe.name, idle and not published, gates)
 
 
 def _until(steps: list[Step], until: str | None) -> list[Step]:
@@ -92,6 +97,16 @@ def _check_engine_runs_here(recipe: Recipe, way_out: str) -> None:
             f"compile.isa is {isa!r} but this processor has {', '.join(available[:-1])}, so the "
             f"engine cannot be measured here; {way_out}, or set compile.isa=auto"
         )
+
+
+def _check_gates_can_be_measured(recipe: Recipe) -> None:
+    for number, gate in enumerate(recipe.parsed_gates):
+        reason = why_not(gate.target) if gate.target else None
+        if reason:
+            raise UserError(
+                f"gates[{number}] is {gate.text!r}, but {gate.target} cannot run here: {reason}; "
+                "install what is missing, or leave the gate out and measure on the device"
+            )
 
 
 def _check_targets_can_be_built(recipe: Recipe) -> None:

@@ -23,6 +23,7 @@ from pocketbert.compress.config import (
 )
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.eval.config import EvaluateConfig
+from pocketbert.eval.gates import Gate, parse_gate
 
 # Results lie in `<work>/<name>`, beside the cache.
 CACHE_FOLDER = "stages"
@@ -51,6 +52,7 @@ class Recipe:
         quantize: INT8.
         compile: What the engine is built for.
         evaluate: How much is measured.
+        gates: What the engine must reach, each as `eval/gates.py` reads it.
     """
 
     __pydantic_config__ = STRICT
@@ -71,6 +73,7 @@ class Recipe:
     quantize: QuantizeConfig | None = None
     compile: CompileConfig | None = None
     evaluate: EvaluateConfig | None = None
+    gates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         between = _problems_between_sections if self.to_engine else _problems_behind_the_teacher
@@ -82,6 +85,11 @@ class Recipe:
     def to_engine(self) -> bool:
         """Whether it goes on behind the teacher, which not all kinds of tasks can yet."""
         return TASK_KINDS[self.task.kind].to_engine
+
+    @property
+    def parsed_gates(self) -> tuple[Gate, ...]:
+        """What the engine must reach."""
+        return tuple(parse_gate(text, _gate_targets(self)) for text in self.gates)
 
     @property
     def learning(self) -> dict[str, LearningConfig]:
@@ -145,6 +153,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             "sparsify.training or qat, which learn from it"
         )
     yield from _method_problems(recipe)
+    yield from _gate_problems(recipe)
     if recipe.qat and not recipe.quantize:
         yield "qat is a section, expected none (null) without quantize, which it prepares for"
     isa = recipe.compile.isa if recipe.compile else None
@@ -211,6 +220,22 @@ def _method_problems(recipe: Recipe) -> Iterator[str]:
                 f"{target} in compile, because ONNX Runtime alone runs that layout (auto tries "
                 "dynamic by itself)"
             )
+
+
+def _gate_problems(recipe: Recipe) -> Iterator[str]:
+    for number, text in enumerate(recipe.gates):
+        try:
+            parse_gate(text, _gate_targets(recipe))
+        except ValueError as error:
+            yield f"gates.{number} is {text!r}, {error}"
+
+
+def _gate_targets(recipe: Recipe) -> tuple[str, ...]:
+    """Targets whose names are known before any is built."""
+    if recipe.compile is None:
+        return ()
+    chosen = recipe.compile.target
+    return recipe.compile.also if chosen == "auto" else (chosen, *recipe.compile.also)
 
 
 def _general_problems(recipe: Recipe) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from pocketbert.compress.errors import UserError
 if TYPE_CHECKING:
     from pocketbert.compress.latency_table import LatencyTable
     from pocketbert.deploy.selftest import SelftestResult
+    from pocketbert.eval.decide_gates import GateResult
 
     from .doctor import Diagnosis
     from .estimate import Size
@@ -120,11 +121,25 @@ def ran(run: "Run") -> None:
         write(f"stopped after {last.name}; its files are in {last.folder}")
     else:
         result_table(read_report(run.results))
+        gates(run.gates)
         write(f"report: {run.results / 'report.html'}")
         write(f"bundle: {run.results / 'bundle'}")
         write(f'try it: pocketbert predict {run.results / "bundle"} "your text"')
     if run.idle:
         write("nothing to do: every stage is cached")
+
+
+def gates(decided: "Sequence[GateResult]") -> None:
+    """Print how gates ended; those that did not pass on stderr too, a line each."""
+    if decided:
+        table(
+            ["gate", "outcome", "measured"],
+            [[one.gate, one.outcome, one.explanation] for one in decided],
+        )
+    for one in decided:
+        if one.outcome != "pass":
+            word = "missed" if one.outcome == "miss" else one.outcome
+            complain(f"gate {word}: {one.gate}: {one.explanation}")
 
 
 def run_as_json(run: "Run") -> dict[str, Any]:
@@ -134,6 +149,7 @@ def run_as_json(run: "Run") -> dict[str, Any]:
         "idle": run.idle,
         "results": str(run.results) if run.results else None,
         "summary": read_report(run.results)["summary"] if run.results else None,
+        "gates": [asdict(gate) for gate in run.gates],
         "stages": stages,
     }
 

@@ -141,7 +141,7 @@ def _wrong_value(path: Key, expected: Any, part: Any) -> str:
 def _attribute(message: str, path: Key, kind: Any) -> tuple[Key, str]:
     """Find which value the message of a config's own check is about, by its first word."""
     subject, _, rest = message.partition(" ")
-    culprit = (*path, *subject.split("."))
+    culprit = (*path, *(int(part) if part.isdigit() else part for part in subject.split(".")))
     if rest.startswith(("is ", "has ", "names ")):
         if kind_at(kind, culprit) is not None:
             return culprit, f"{dotted(culprit)} {rest}"

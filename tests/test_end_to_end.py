@@ -94,6 +94,20 @@ def test_a_finished_run_repeated_does_nothing_and_says_so(finished):
     assert before == {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
 
 
+def test_a_missed_gate_ends_with_3_and_leaves_bundle_and_report(finished, tmp_path):
+    recipe, work, _ = finished
+    gates = "gates=[bytes <= 1 GB, p99_ms <= 0.0001 on onnxruntime]"
+    words = ("run", str(recipe), "--work", str(work), "--set", "name=gated", "--set", gates)
+    done = pocketbert(*words, "--junit", str(tmp_path / "gates.xml"))
+    assert done.returncode == 3, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("gate ")]
+    assert len(said) == 1
+    assert said[0].startswith("gate missed: p99_ms <= 0.0001 on onnxruntime: ")
+    assert (tmp_path / "gates.xml").read_text().count("<failure") == 1
+    assert {"bundle", "report.html"} <= {path.name for path in (work / "gated").iterdir()}
+    assert json.loads((work / "gated/report.json").read_text())["gates"][0]["outcome"] == "pass"
+
+
 def test_the_bundle_answers_tests_itself_and_is_scored(finished, tiny_data):
     _, work, _ = finished
     bundle = str(work / "tiny/bundle")

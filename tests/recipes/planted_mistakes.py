@@ -3,12 +3,53 @@
 SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
 TOP = (
     "name, about, seed, task, data, teacher, further_teachers, transfer, general, distill, prune, "
-    "sparsify, qat, trim, quantize, compile, evaluate"
+    "sparsify, qat, trim, quantize, compile, evaluate, gates"
+)
+METRICS = (
+    "accuracy, accuracy_retention, accuracy_drop, agreement, p50_ms, p90_ms, p99_ms, "
+    "p50_ratio_pytorch, p50_ratio_onnxruntime, size_ratio, bytes, bundle_bytes, peak_bytes"
 )
 COMPILE = "target, also, isa, float_precision, lengths, threads, choose"
 
 # (what is replaced, by what, the whole message)
 PLANTED = {
+    "gate on an unknown metric": (
+        "evaluate:",
+        "gates: [accuracy_retension >= 0.98]\nevaluate:",
+        "small.yaml:40: gates[0] is 'accuracy_retension >= 0.98', expected one of the metrics "
+        f"{METRICS}; did you mean 'accuracy_retention'?",
+    ),
+    "gate with a percentage": (
+        "evaluate:",
+        "gates:\n- p99_ms <= 5\n- agreement >= 97 %\nevaluate:",
+        "small.yaml:42: gates[1] is 'agreement >= 97 %', expected a fraction from 0 to 1; did you "
+        "mean 0.97?",
+    ),
+    "gate on a target that is not built": (
+        "evaluate:",
+        "gates: [p99_ms <= 5 on openvino]\nevaluate:",
+        "small.yaml:40: gates[0] is 'p99_ms <= 5 on openvino', expected a target of compile "
+        "(onnxruntime) behind 'on'",
+    ),
+    "gate in another unit": (
+        "evaluate:",
+        "gates: [bytes <= 12 mb]\nevaluate:",
+        "small.yaml:40: gates[0] is 'bytes <= 12 mb', expected the limit of bytes in B, kB, MB, "
+        "GB, KiB, MiB, GiB; did you mean 'MB'?",
+    ),
+    "gate that looks the wrong way": (
+        "evaluate:",
+        "gates: [accuracy <= 0.9]\nevaluate:",
+        "small.yaml:40: gates[0] is 'accuracy <= 0.9', expected 'accuracy >= LIMIT', because more "
+        "of it is better",
+    ),
+    "gate that is no comparison": (
+        "evaluate:",
+        "gates: [fast]\nevaluate:",
+        "small.yaml:40: gates[0] is 'fast', expected 'METRIC >= LIMIT' or 'METRIC <= LIMIT', then "
+        "'on TARGET' or 'on value' if wanted, such as 'p99_ms <= 5 on onnxruntime'; metrics are "
+        f"{METRICS}",
+    ),
     "typo in a key": (
         "    layers: 3",
         "    layer: 3",
