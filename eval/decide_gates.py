@@ -180,7 +180,7 @@ def _texts_needed(gate: Gate, found: Interval, test_texts: int) -> int | None:
     if distance < 0.1 * reach:
         return None
     needed = test_texts * (reach / distance) ** 2
-    digits = 10 ** max(len(str(int(needed))) - 2, 0)
+    digits = int(10 ** max(len(str(int(needed))) - 2, 0))
     return math.ceil(needed / digits) * digits
 
 

@@ -73,7 +73,7 @@ def guard_int8(
         found: dict[str, Any] = {
             "float_accuracy": float_accuracy,
             "steps": [asdict(step) for step in steps],
-            "holds": _holds(config.guard, float_accuracy, steps[-1]),
+            "holds": holds(config.guard, float_accuracy, steps[-1]),
             "layers": len(quantized_layers(trial.model, config)),
             "returned": len(steps) - 1,
         }
@@ -92,7 +92,7 @@ def _return_layers(trial: Trial, guard: GuardConfig, float_accuracy: float) -> l
     """Return layers one by one until the gate holds or none is left."""
     accuracy, agreement = trial.accuracy_and_agreement(frozenset())
     steps = [Step(accuracy=accuracy, agreement=agreement)]
-    if _holds(guard, float_accuracy, steps[0]):
+    if holds(guard, float_accuracy, steps[0]):
         return steps
     in_float: set[str] = set()
     for operators, harm in _harms(trial, guard.texts):
@@ -100,7 +100,7 @@ def _return_layers(trial: Trial, guard: GuardConfig, float_accuracy: float) -> l
         accuracy, agreement = trial.accuracy_and_agreement(in_float)
         steps.append(Step(operators=operators, harm=harm, accuracy=accuracy, agreement=agreement))
         logger.info("%s in float: accuracy %.4f, agreement %.4f", operators, accuracy, agreement)
-        if _holds(guard, float_accuracy, steps[-1]):
+        if holds(guard, float_accuracy, steps[-1]):
             break
     return steps
 
@@ -121,7 +121,8 @@ def _harms(trial: Trial, texts: int) -> list[tuple[tuple[str, ...], float]]:
     return sorted(harms, key=lambda one: -one[1])
 
 
-def _holds(guard: GuardConfig, float_accuracy: float, step: Step) -> bool:
+def holds(guard: GuardConfig, float_accuracy: float, step: Step) -> bool:
+    """Whether an engine loses no more than the gate allows."""
     agrees = guard.min_agreement is None or step.agreement >= guard.min_agreement
     # Accuracies are quotients: without the slack a drop of exactly the limit may miss it.
     return agrees and float_accuracy - step.accuracy <= guard.max_drop + 1e-9

@@ -88,9 +88,12 @@ class Trial:
 
     def divergence(self, keep_float: Set[str], texts: int) -> float:
         """Mean divergence of an engine's answers from those of the float model."""
+        return self.measure.divergence(self.logits(keep_float, texts), self.float_logits[:texts])
+
+    def logits(self, keep_float: Set[str], texts: int) -> NDArray[np.float32]:
+        """What an engine says on the first `texts` validation texts, (texts, classes)."""
         some = Examples(self.examples.texts[:texts], self.examples.labels[:texts])
-        found = self._logits(self.build(keep_float, "tried"), some, "One layer in INT8")
-        return self.measure.divergence(found, self.float_logits[:texts])
+        return self._logits(self.build(keep_float, "tried"), some, "Some layers in INT8")
 
     def p50_ratios(self, keep_float: Set[str]) -> tuple[float, float]:
         """Median latency over that with all in INT8, and over the float model's, interleaved."""

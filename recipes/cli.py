@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from pocketbert.compress.errors import RecipeError, UserError
 
 from . import screen
+from .examined import examined
 from .options import (
     AsJson,
     BundleFolder,
@@ -341,11 +342,37 @@ def report(
 
 @app.command(
     epilog=examples(
-        "pocketbert doctor",
+        "pocketbert doctor                            # what this machine can run",
+        "pocketbert doctor runs/quickstart/bundle --texts reviews.txt   # why it is not faster",
+        "pocketbert doctor runs/quickstart            # also which layers INT8 harms",
+        "pocketbert doctor other.onnx --texts reviews.txt --tokenizer tokenizer.json",
     )
 )
-def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine can run, and what to install for the rest."""
+def doctor(
+    subject: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BUNDLE|RUN|ONNX]", help="What to examine; else this machine."),
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Texts to run, one a line.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of an ONNX file, if not beside it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why an engine is slow or wrong; without an argument, what this machine can run."""
+    if subject is not None:
+        from pocketbert.eval.doctor.examine import examine
+
+        found = examine(subject, _lines(texts), tokenizer)
+        if as_json:
+            screen.write_json(asdict(found))
+        else:
+            examined(found)
+        return
+    if texts or tokenizer:
+        raise UserError("--texts and --tokenizer came without a subject, expected one; name it")
     from .doctor import diagnose
 
     diagnosis = diagnose()
@@ -372,6 +399,18 @@ def _plain(recipe: Any) -> dict[str, Any]:
 
     resolved: dict[str, Any] = plain(asdict(recipe))
     return resolved
+
+
+def _lines(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}), expected a text a line") from error
+    if not lines:
+        raise UserError(f"{path} has no lines, expected a text a line")
+    return lines
 
 
 def _column(name: str) -> str | int:
