@@ -50,8 +50,8 @@ def _findings(findings: "Sequence[Finding]") -> None:
 def _accuracy(report: "AccuracyReport") -> None:
     screen.write(
         f"INT8 on {report.texts:,} validation texts: accuracy "
-        f"{screen.percent(report.int8_accuracy)}, float {screen.percent(report.float_accuracy)}; the float model's label on "
-        f"{screen.percent(report.int8_agreement)}"
+        f"{screen.percent(report.int8_accuracy)}, float {screen.percent(report.float_accuracy)}; "
+        f"the float model's label on {screen.percent(report.int8_agreement)}"
     )
     screen.table(
         ["layer", "alone: nats", "alone: agrees", "without: points", "outliers", "weights off by"],
@@ -68,9 +68,9 @@ def _accuracy(report: "AccuracyReport") -> None:
     screen.write(
         f"suggested in float: {names}\n"
         f"  measured: accuracy {screen.percent(report.suggested_accuracy)} "
-        f"({100 * gain.value:+.1f} points, {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), the float model's label on "
-        f"{screen.percent(report.suggested_agreement)}, {report.p50_ratio_to_int8:.2f} times the "
-        "latency of all in INT8\n"
+        f"({100 * gain.value:+.1f} points, {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), "
+        f"the float model's label on {screen.percent(report.suggested_agreement)}, "
+        f"{report.p50_ratio_to_int8:.2f} times the latency of all in INT8\n"
         "  remedy: quantize.guard does this on every run (max_drop, min_agreement)"
     )
 

@@ -30,6 +30,7 @@ from . import Finding
 
 CONFIDENCE, RESAMPLES = 0.95, 1000
 OUTLIER_RATIO = 8.0
+ORDINARY_SHARE = 0.98  # one channel of 64 may be the odd one
 SATURATED_SHARE = 1e-3
 WEIGHT_ERROR = 0.02
 
@@ -44,7 +45,7 @@ class Layer:
             with this layer alone in INT8.
         alone_agreement: Share of texts that then get the float model's label.
         without_gain: The metric with this layer alone in float minus that with all in INT8.
-        outlier_ratio: Largest activation over the 99.9th percentile of their magnitudes; 0 where
+        outlier_ratio: Largest activation over the 98th percentile of their magnitudes; 0 where
             nothing was calibrated.
         saturated_share: Share of the activations that the steps do not cover.
         step_ratio: A step over the root mean square of the activations.
@@ -138,7 +139,7 @@ def outliers(layer: Layer) -> Iterator[Finding]:
         yield Finding(
             kind="outliers",
             subject=layer.operators[0],
-            found=f"the largest activation is {layer.outlier_ratio:.1f} times the 99.9th "
+            found=f"the largest activation is {layer.outlier_ratio:.1f} times the 98th "
             f"percentile, so that a step is {layer.step_ratio:.2f} of their root mean square",
             remedy="quantize.method: smoothquant moves outliers into the weights, or "
             "quantize.calibration: mse cuts them off",
@@ -227,7 +228,7 @@ def _activation(trial: Trial, operators: tuple[str, ...]) -> dict[str, float]:
     beyond = seen.counts[(seen.edges[:-1] > high) | (seen.edges[1:] < low)].sum()
     root_mean_square = float(np.sqrt((centres.astype(np.float64) ** 2 * seen.counts).sum() / total))
     return {
-        "outlier_ratio": max(-seen.lowest, seen.highest) / _magnitude(seen, 0.999),
+        "outlier_ratio": max(-seen.lowest, seen.highest) / _magnitude(seen, ORDINARY_SHARE),
         "saturated_share": float(beyond / total),
         "step_ratio": (high - low) / 255 / max(root_mean_square, 1e-30),
     }

@@ -206,25 +206,25 @@ def padding(case: Case) -> Iterator[Finding]:
     )
 
 
-def float_engine(case: Case) -> Iterator[Finding]:
-    """What a float or 16-bit engine of the same bundle does on the same texts."""
-    if case.target.precision != "int8":
-        return
+def other_engines(case: Case) -> Iterator[Finding]:
+    """What the bundle's other engines do on the same texts, float and 16-bit ones above all."""
     for other in case.others:
-        if other.precision == "int8":
-            continue
         runner = open_target(case.root, other, threads=1)
         _, ratio = paired_ratio(case.run, runner.run, case.texts)
         is_faster = ratio < 1
+        if is_faster and not (case.target.precision == "int8" != other.precision):
+            continue
+        float_wins = case.target.precision == "int8" != other.precision and not is_faster
         yield Finding(
-            kind="float_engine",
+            kind="other_engines",
             subject=case.target.name,
             found=f"it takes {ratio:.2f} of the time of {other.name} ({other.precision}), measured "
-            "in turns" + ("" if is_faster else ": INT8 wins nothing here"),
+            "in turns" + (": INT8 wins nothing here" if float_wins else ""),
             remedy="nothing: INT8 is the faster one"
             if is_faster
-            else f"use that target (compile.target: {other.runtime}, quantize: null), or "
-            "compile.target: auto, which publishes INT8 only where it beats it",
+            else f"use the faster one on such a machine (compile.target: {other.runtime}"
+            f"{', quantize: null' if float_wins else ''}), or compile.target: auto, which measures "
+            "and publishes INT8 only where it beats the float engines",
             figures={"p50_ratio": ratio},
         )
 
@@ -249,7 +249,7 @@ CAUSES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     loose_quantization,
     decomposed_norms,
     padding,
-    float_engine,
+    other_engines,
     other_processor,
 )
 

@@ -1,5 +1,6 @@
 """Tiny artifacts of every kind: a bag of words in ONNX, a bundle of it, a random BERT."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
+from pocketbert.compress.data import load_split
 from pocketbert.deploy.bundle import Manifest, Target, write_bundle
+from pocketbert.deploy.engine import Engine
 from pocketbert.eval.artifacts import Artifact
 from pocketbert.eval.config import EvaluateConfig
 from pocketbert.eval.evaluate import evaluate
@@ -117,6 +120,60 @@ def evaluation(tmp_path_factory, tiny_data, artifacts):
         engine="engine-int8",
     )
     return out
+
+
+@pytest.fixture(scope="session")
+def friendly(tiny_checkpoint, tiny_data, tmp_path_factory):
+    """An exported random model, and data whose labels are its own answers."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from pocketbert.compress.folder import ModelDescription, load_tokenizer, save_model
+    from pocketbert.deploy.export import export_onnx
+
+    root = tmp_path_factory.mktemp("friendly")
+    torch.manual_seed(3)
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    shape = {"num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": 64}
+    config = BertConfig(
+        vocab_size=300, hidden_size=64, intermediate_size=128, initializer_range=0.2, **shape
+    )
+    model = BertForSequenceClassification(config)
+    with torch.no_grad():
+        model.classifier.weight.mul_(8)  # few texts near the border
+    save_model(model, tokenizer, ModelDescription(LABELS, 32), root / "model")
+    exported, data = root / "exported", root / "data"
+    exported.mkdir()
+    shutil.copytree(tiny_data, data)
+    export_onnx(out=exported, data=data, model=root)
+    texts = load_split(data, "validation").texts
+    answers = Engine.from_onnx(exported, LABELS, 32).logits(texts).argmax(1).tolist()
+    assert 10 < sum(answers) < len(answers) - 10
+    rows = [json.dumps({"text": t, "label": a}) for t, a in zip(texts, answers, strict=True)]
+    (data / "validation.jsonl").write_text("\n".join(rows))
+    return exported, data
+
+
+@pytest.fixture(scope="session")
+def hostile(friendly, tmp_path_factory):
+    """The same function with a channel 10,000 times as large in what two layers read."""
+    from pocketbert.deploy.placement import quantizable_matmuls
+    from pocketbert.deploy.smoothquant import smooth_layer_norms, smoothable
+
+    folder = tmp_path_factory.mktemp("hostile")
+    model = onnx.load(friendly[0] / "model.onnx")
+    norms = [node.output[0] for node in smoothable(model)]
+    channels = {name: np.ones(64, dtype=np.float32) for name in norms}
+    for name in (norms[1], norms[2]):
+        channels[name][5] = 1e-4
+    planted = [
+        tuple(node.name for node in quantizable_matmuls(model) if node.input[0] == name)
+        for name in (norms[1], norms[2])
+    ]
+    smooth_layer_norms(model, channels, alpha=1.0)
+    onnx.save(model, folder / "model.onnx")
+    shutil.copy(friendly[0] / "tokenizer.json", folder)
+    return folder, friendly[1], planted
 
 
 def _write_engine(folder, vocabulary, known_words):
