@@ -1,6 +1,7 @@
 """Stage: the results as a page, a text and a file for programs."""
 
-import json
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +11,13 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import plot, wording
-from .decide_gates import GateResult, read_gates
+from .decide_gates import read_gates
+from .doctor.examine import read_examination
 from .evaluate import summarize
+from .model_card import card_header, data_name
+from .report_file import SCHEMA_VERSION, Report, StageRecord, report_json
 from .results import Results, read_results
 
-SCHEMA_VERSION = 1
 SUMMARY_COLUMNS = (
     "recipe",
     "teacher_accuracy",
@@ -26,6 +29,33 @@ SUMMARY_COLUMNS = (
     "size_ratio",
     "wall_s",
 )
+CSV_COLUMNS = (
+    "artifact",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "accuracy_retention",
+    "agreement",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "cold_start_ms",
+    "weights_bytes",
+    "total_bytes",
+    "peak_bytes",
+)
+SLICES = {"class": "Accuracy by class", "tokens": "Accuracy by length in tokens"}
+FILTERS = (
+    wording.percent,
+    wording.percent_range,
+    wording.points,
+    wording.milliseconds,
+    wording.size,
+    wording.times,
+    wording.times_range,
+    wording.p_value,
+    wording.verdict,
+)
 
 
 def write_report(
@@ -35,38 +65,69 @@ def write_report(
     recipe: dict[str, Any],
     stages: Sequence[dict[str, Any]],
     gates: Path | None = None,
+    doctor: Path | None = None,
 ) -> dict[str, Any]:
-    """Write `report.html`, `report.md` and `report.json`.
+    """Write the report as a page, a text, JSON and CSV, and the bundle's model card.
 
     Args:
-        out: Folder for the three files.
+        out: Folder for the files.
         evaluation: Folder of the evaluate stage.
         recipe: The resolved recipe.
         stages: One dict a stage, in order: `name`, `seconds` (of work, also if it was cached),
             `cached`, and `summary`, what the stage returned.
         gates: Folder of the gates stage, if the recipe has gates.
+        doctor: Folder of the examine stage.
 
     Returns:
         The summary: the evaluation's headline and `wall_s`, the stages' seconds together.
     """
     results = read_results(evaluation)
-    summary = summarize(results) | {"wall_s": sum(stage["seconds"] for stage in stages)}
-    decided = read_gates(gates) if gates else ()
-    report = {
-        "schema_version": SCHEMA_VERSION,
-        "summary": summary,
-        "recipe": recipe,
-        "stages": list(stages),
-        "gates": [asdict(gate) for gate in decided],
-        "results": asdict(results),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out / "report.json", json.dumps(report, indent=2, allow_nan=False))
-    _write(
-        out / "report.html", _render("report.html.jinja", results, summary, recipe, stages, decided)
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        summary=summarize(results) | {"wall_s": sum(stage["seconds"] for stage in stages)},
+        recipe=recipe,
+        stages=tuple(StageRecord(**stage) for stage in stages),
+        gates=read_gates(gates) if gates else (),
+        doctor=read_examination(doctor) if doctor else None,
+        results=results,
     )
-    _write(out / "report.md", _render("report.md.jinja", results, summary, recipe, stages, decided))
-    return summary
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("report.json", report_json(report)),
+        ("report.html", _render("report.html.jinja", report)),
+        ("report.md", _render("report.md.jinja", report)),
+        ("report.csv", report_csv(results)),
+        ("README.md", _render("model_card.md.jinja", report)),
+    ):
+        _write(out / name, text)
+    return report.summary
+
+
+def report_csv(results: Results) -> str:
+    """One row an artifact, with its numbers unrounded."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for result in results.artifacts:
+        to_teacher = result.to_teacher
+        writer.writerow(
+            [
+                result.artifact.name,
+                result.accuracy.value,
+                result.accuracy.low,
+                result.accuracy.high,
+                to_teacher.retention.value if to_teacher else "",
+                to_teacher.agreement.value if to_teacher else "",
+                result.latency.p50_ms,
+                result.latency.p90_ms,
+                result.latency.p99_ms,
+                result.latency.cold_start_ms,
+                result.footprint.weights_bytes,
+                result.footprint.total_bytes,
+                result.peak_bytes,
+            ]
+        )
+    return file.getvalue()
 
 
 def summary_table(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -82,14 +143,7 @@ def summary_table(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{column: row[column] for column in SUMMARY_COLUMNS} for row in rows]
 
 
-def _render(
-    template: str,
-    results: Results,
-    summary: dict[str, Any],
-    recipe: dict[str, Any],
-    stages: Sequence[dict[str, Any]],
-    gates: Sequence[GateResult],
-) -> str:
+def _render(template: str, report: Report) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape="html" in template,
@@ -97,32 +151,62 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for show in (
-        wording.percent,
-        wording.percent_range,
-        wording.points,
-        wording.milliseconds,
-        wording.size,
-        wording.times,
-        wording.times_range,
-        wording.p_value,
-        wording.verdict,
-    ):
+    for show in FILTERS:
         environment.filters[show.__name__] = show
     environment.filters["changes"] = _changes
+    results, stages = report.results, [asdict(stage) for stage in report.stages]
     return environment.get_template(template).render(
+        report=report,
         results=results,
-        summary=summary,
+        summary=report.summary,
         stages=stages,
-        gates=gates,
-        recipe_name=recipe["name"],
-        recipe_text=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True),
+        recipe_name=report.recipe["name"],
+        recipe_text=_yaml(report.recipe),
+        card_header=_yaml(card_header(report.recipe, results)),
+        data_name=data_name(report.recipe),
         headline=wording.headline(results),
         zeros=wording.what_zeros_buy(stages),
         tried=[row for stage in stages for row in stage["summary"].get("tried", ())],
-        figure=plot.accuracy_against_latency(results) if "html" in template else "",
-        lengths=plot.length_histogram(results.lengths) if "html" in template else "",
+        **(_figures(results) if "html" in template else {}),
     )
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+
+
+def _figures(results: Results) -> dict[str, Any]:
+    """Everything drawn, as SVG."""
+    parts = {
+        title: plot.slice_bars(f"by-{by}", title, bars)
+        for by, title in SLICES.items()
+        if (bars := _slice_bars(results, by))
+    }
+    return {
+        "figure": plot.accuracy_against_latency(results),
+        "details": [plot.point_details(result) for result in results.artifacts],
+        "front": [result.artifact.title for result in plot.pareto_front(results)],
+        "lengths": plot.length_histogram(results.lengths),
+        "parts": parts,
+    }
+
+
+def _slice_bars(results: Results, by: str) -> list[plot.SliceBar]:
+    """The engine beside the teacher on the parts of the test texts that both have."""
+    engine, teacher = (
+        {part.name: part for part in getattr(results.of(name), "slices", ()) if part.by == by}
+        for name in (results.engine, results.teacher)
+    )
+    return [
+        plot.SliceBar(
+            name=name,
+            examples=part.examples,
+            engine=part.accuracy,
+            teacher=teacher[name].accuracy,
+        )
+        for name, part in engine.items()
+        if name in teacher
+    ]
 
 
 def _changes(summary: dict[str, Any]) -> str:

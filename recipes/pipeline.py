@@ -61,6 +61,7 @@ STAGES = {
     "compile": COMPILE,
     "choose": Stage("pocketbert.eval.choose_targets:choose_targets"),
     "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
+    "examine": Stage("pocketbert.eval.doctor.examine:examine_bundle"),
     "gates": Stage("pocketbert.eval.decide_gates:decide_gates"),
     "report": Stage("pocketbert.eval.report:write_report"),
 }
@@ -98,12 +99,13 @@ def plan(recipe: Recipe, cache: StageCache) -> list[Step]:
         baseline_onnx="teacher-onnx",
         engine="engine",
     )
+    examined = made.stage("examine", data=data, compiled=made.shipped)
     gates = recipe.parsed_gates
     # Given only where there are some, so that reports without any stay valid.
     decided: dict[str, Any] = (
         {"gates": made.stage("gates", gates=gates, evaluation=evaluation)} if gates else {}
     )
-    made.stage("report", evaluation=evaluation, recipe=asdict(recipe), **decided)
+    made.stage("report", evaluation=evaluation, recipe=asdict(recipe), doctor=examined, **decided)
     return made.steps
 
 
@@ -401,6 +403,11 @@ class _Plan:
         step = name if number is None else f"{name}-{number}"
         self.steps.append(self.cache.step(step, STAGES[name], params, fingerprints))
         return self.steps[-1].folder
+
+    @property
+    def shipped(self) -> Path:
+        """Folder of the stage whose bundle ships."""
+        return Path(next(one.folder for one in self.artifacts if one.name == "engine")).parent
 
     def export(self, name: str, title: str, data: Path, model: Path) -> Path:
         """Add the export of a model, which is measured as it is."""

@@ -20,7 +20,7 @@ from .schema import CACHE_FOLDER, Recipe
 from .storage import disk_problems_explained, write_whole
 from .validate import nearest
 
-REPORTS = ("report.html", "report.md", "report.json")
+REPORTS = ("report.html", "report.md", "report.json", "report.csv", "README.md")
 MARKER = "run.json"
 
 

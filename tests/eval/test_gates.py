@@ -14,6 +14,8 @@ from pocketbert.eval.report import write_report
 from pocketbert.eval.results import read_results, write_results
 from pocketbert.recipes.junit import write_junit
 
+RECIPE = {"name": "tiny", "task": {"kind": "text-classification", "max_length": 32}}
+RECIPE |= {"about": "tiny", "data": {"train": "reviews.csv"}}
 TARGETS = ("onnxruntime", "openvino")
 
 
@@ -133,9 +135,7 @@ def test_it_is_said_how_many_texts_would_decide(evaluation, tmp_path):
 
 
 def test_reports_show_every_gate(decided, evaluation, tmp_path):
-    write_report(
-        out=tmp_path, evaluation=evaluation, recipe={"name": "tiny"}, stages=[], gates=decided
-    )
+    write_report(out=tmp_path, evaluation=evaluation, recipe=RECIPE, stages=[], gates=decided)
     found = json.loads((tmp_path / "report.json").read_text())["gates"]
     assert [one["outcome"] for one in found] == ["pass", "miss", "undecidable", "pass"]
     for name in ("report.md", "report.html"):

@@ -10,7 +10,8 @@ from pocketbert.eval.report import SUMMARY_COLUMNS, summary_table, write_report
 from pocketbert.eval.results import read_results
 
 VOID = {"meta", "br", "link", "img", "hr"}
-RECIPE = {"name": "tiny", "task": {"kind": "text-classification", "labels": ["<bad>", "good"]}}
+TASK = {"kind": "text-classification", "labels": ["<bad>", "good"], "max_length": 32}
+RECIPE = {"name": "tiny", "about": "tiny", "task": TASK, "data": {"train": "reviews.csv"}}
 STAGES = [
     {"name": "teacher", "seconds": 61.5, "cached": True, "summary": {"parameters": 1234567}},
     {
@@ -128,7 +129,7 @@ def test_plot_is_drawn_and_described(report, evaluation):
     html = (report / "report.html").read_text()
     svg = re.search(r"<svg.*?</svg>", html, re.DOTALL).group()
     root = ElementTree.fromstring(svg.replace("xlink:", "xlink-"))
-    assert root.attrib["role"] == "img"
+    assert root.attrib["role"] == "group"
     description = root.find("desc").text
     for result in read_results(evaluation).artifacts:
         assert f"{result.artifact.title}: {wording.percent(result.accuracy.value)}" in description

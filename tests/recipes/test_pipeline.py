@@ -49,7 +49,8 @@ def test_a_full_recipe_takes_every_stage_in_the_order_of_the_table(planned):
     sparsify = "sparsify={pattern: '2:4'}"
     transfer = "transfer={augment: {mixed: {variants: 1}}}"
     auto = "compile.target=auto"
-    more = (sparsify, transfer, "trim={}", auto, FURTHER, *PLAIN_TEXT, SMOOTH, GUARD)
+    gates = "gates=[bytes <= 12 MB]"
+    more = (sparsify, transfer, "trim={}", auto, FURTHER, *PLAIN_TEXT, SMOOTH, GUARD, gates)
     full = planned(*BY_LATENCY, *more)
     names = [name.removesuffix("-1") for name in full]
     int8 = [
@@ -204,6 +205,7 @@ def test_absent_sections_skip_their_stages(planned):
         "export-teacher",
         "compile",
         "evaluate",
+        "examine",
         "report",
     ]
 

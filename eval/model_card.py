@@ -1,0 +1,35 @@
+"""The header of a model card, as the Hugging Face hub reads it at the top of README.md."""
+
+from typing import Any
+
+from .results import Results
+
+
+def card_header(recipe: dict[str, Any], results: Results) -> dict[str, Any]:
+    """Return what the hub indexes: task, base model, and the accuracy of the engine that ships.
+
+    Args:
+        recipe: As it was resolved.
+        results: What was measured.
+    """
+    task, teacher = recipe["task"]["kind"], recipe.get("teacher", {}).get("model")
+    is_hub = isinstance(teacher, str) and teacher.startswith("hf:")
+    accuracy = results.of(results.engine).accuracy.value
+    result = {
+        "task": {"type": task},
+        "dataset": {"name": data_name(recipe), "type": "other", "split": "test"},
+        "metrics": [{"type": "accuracy", "value": round(accuracy, 4), "name": "Accuracy"}],
+    }
+    return {
+        "library_name": "pocketbert",
+        "pipeline_tag": task,
+        "tags": ["pocketbert", "onnx", "edge"],
+        **({"base_model": teacher.removeprefix("hf:")} if is_hub else {}),
+        "model-index": [{"name": recipe["name"], "results": [result]}],
+    }
+
+
+def data_name(recipe: dict[str, Any]) -> str:
+    """The training source as the recipe names it, or the package that it is in."""
+    source = recipe["data"]["train"]
+    return str(source["files"][0]["package"] if isinstance(source, dict) else source)

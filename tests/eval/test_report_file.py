@@ -1,0 +1,70 @@
+import csv
+import json
+
+import pytest
+import yaml
+
+from pocketbert.eval.plot import pareto_front
+from pocketbert.eval.report import CSV_COLUMNS, write_report
+from pocketbert.eval.report_file import SCHEMA, read_report, report_schema
+
+RECIPE = {
+    "name": "tiny",
+    "about": "made-up reviews",
+    "task": {"kind": "text-classification", "labels": ["bad", "good"], "max_length": 32},
+    "data": {"train": "reviews.csv"},
+    "teacher": {"model": "hf:some/bert"},
+}
+
+
+@pytest.fixture(scope="module")
+def report(evaluation, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    write_report(out=out, evaluation=evaluation, recipe=RECIPE, stages=[])
+    return out
+
+
+def test_the_schema_that_ships_is_that_of_the_types():
+    assert json.loads(SCHEMA.read_text()) == report_schema()
+
+
+def test_a_report_is_read_as_it_was_written(report):
+    found = read_report(report / "report.json")
+    assert found.recipe == RECIPE
+    assert found.results.of("engine-int8").accuracy.value == found.summary["engine_accuracy"]
+
+
+def test_the_table_has_every_artifact_unrounded(report):
+    rows = list(csv.DictReader((report / "report.csv").read_text().splitlines()))
+    results = read_report(report / "report.json").results
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert [row["artifact"] for row in rows] == [one.artifact.name for one in results.artifacts]
+    assert [float(row["p99_ms"]) for row in rows] == [
+        one.latency.p99_ms for one in results.artifacts
+    ]
+
+
+def test_the_model_card_is_one_that_the_hub_reads(report):
+    from huggingface_hub import ModelCard
+
+    card = ModelCard((report / "README.md").read_text())
+    accuracy = read_report(report / "report.json").summary["engine_accuracy"]
+    assert card.data.base_model == "some/bert"
+    assert card.data.eval_results[0].metric_value == pytest.approx(accuracy, abs=1e-4)
+    assert card.data.eval_results[0].dataset_name == "reviews.csv"
+    header = yaml.safe_load((report / "README.md").read_text().split("---\n")[1])
+    assert header["pipeline_tag"] == "text-classification"
+
+
+def test_the_front_holds_what_no_other_beats_in_both(report):
+    results = read_report(report / "report.json").results
+    front = pareto_front(results)
+    assert front
+    for one in results.artifacts:
+        beaten = [
+            other
+            for other in results.artifacts
+            if other.latency.p50_ms < one.latency.p50_ms
+            and other.accuracy.value > one.accuracy.value
+        ]
+        assert not (beaten and one in front)
