@@ -257,13 +257,11 @@ def _weight_error(trial: Trial, operators: tuple[str, ...]) -> float:
     return float(np.sqrt(errors / squares)) if squares else 0.0
 
 
-def _difference(
-    trial: Trial, ours: NDArray[np.float32], theirs: NDArray[np.float32]
-) -> Interval:
+def _difference(trial: Trial, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Interval:
     """The metric on our logits minus that on theirs, of the first validation texts."""
     truth = trial.examples.labels[: len(ours)]
-    statistics = [trial.measure.statistics(logits, truth) for logits in (ours, theirs)]
-    return trial.measure.difference(*statistics, CONFIDENCE, RESAMPLES)
+    our, their = (trial.measure.statistics(logits, truth) for logits in (ours, theirs))
+    return trial.measure.difference(our, their, CONFIDENCE, RESAMPLES)
 
 
 def _trial(run: Path, scratch: Path) -> Trial:
