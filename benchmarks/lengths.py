@@ -46,7 +46,7 @@ def main() -> None:
     ways = {
         f"{target.name}: {way}": run
         for target in manifest.targets
-        if why_not_here(target) is None
+        if why_not_here(options.bundle, target) is None
         for way, run in ways_of(target, options.bundle, manifest, options.longest).items()
     }
     mean_ms = timed(ways, encoded, options.rounds)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from pocketbert.compress.data import DataDescription, load_description, load_split
 from pocketbert.compress.errors import BundleError
 
-from .bundle import GOLDEN, TOKENIZER, Manifest, Precision, Target, write_bundle
+from .bundle import GOLDEN, TOKENIZER, Bundle, Manifest, Precision, Target, write_bundle
 from .config import CompileConfig
 from .cpu import Isa, available_isas
 from .engine import why_not_here
-from .runners import why_not
+from .runners import build_here, needs_building, why_not
 from .runners.ort import OrtRunner
 from .selftest import selftest
 from .targets import TARGETS, Built, Ingredients, build_target
@@ -101,12 +101,14 @@ def compile_bundle(
         if quantized is not None:
             files["calibration.json"] = quantized / "calibration.json"
         manifest = _manifest(name, targets, description, exported, ingredients, lineage, measured)
-        write_bundle(out / "bundle", files, manifest)
+        bundle = Bundle(out / "bundle", write_bundle(out / "bundle", files, manifest))
         zeros = describe_zeros(built[0].reference, built[0].files.values())
     for target in targets:
-        if why_not_here(target) is None:
-            _check_here(out / "bundle", target.name)
-    return _summary(out / "bundle", built[0], targets) | measured | zeros
+        if needs_building(target.runtime) and why_not(target.runtime) is None:
+            logger.info(build_here(bundle, target, rebuild=False, fallback=None))
+        if why_not_here(bundle.root, target) is None:
+            _check_here(bundle.root, target.name)
+    return _summary(bundle.root, built[0], targets) | measured | zeros
 
 
 def _summary(bundle: Path, first: Built, targets: Sequence[Target]) -> dict[str, Any]:
@@ -126,10 +128,7 @@ def _summary(bundle: Path, first: Built, targets: Sequence[Target]) -> dict[str,
 def _variants(config: CompileConfig, quantized: Path | None, dynamic: Path | None) -> list[Variant]:
     """List what is built, in the order of the bundle; `auto` is every runtime and every method."""
     if config.target != "auto":
-        return [
-            Variant(name=name, runtime=name, quantized=quantized)
-            for name in (config.target, *config.also)
-        ]
+        return _named((config.target, *config.also), quantized)
     methods = {"int8": quantized, "int8-dynamic": dynamic, "float": None}
     candidates = [
         Variant(name=f"{runtime}-{method}", runtime=runtime, quantized=folder)
@@ -138,8 +137,20 @@ def _variants(config: CompileConfig, quantized: Path | None, dynamic: Path | Non
         for method, folder in methods.items()
         if _can_be_built(runtime, method, folder)
     ]
-    also = [Variant(name=name, runtime=name, quantized=quantized) for name in config.also]
+    names = {variant.name for variant in candidates}
+    also = [one for one in _named(config.also, quantized) if one.name not in names]
     return candidates + also
+
+
+def _named(runtimes: Sequence[str], quantized: Path | None) -> list[Variant]:
+    """List what a recipe names; INT8 that a device builds gets a float twin to fall back to."""
+    variants = [Variant(name=name, runtime=name, quantized=quantized) for name in runtimes]
+    twins = [
+        Variant(name=f"{name}-float", runtime=name, quantized=None)
+        for name in runtimes
+        if quantized is not None and needs_building(name)
+    ]
+    return variants + twins
 
 
 def _can_be_built(runtime: str, method: str, quantized: Path | None) -> bool:

@@ -12,7 +12,7 @@ from pocketbert.compress.errors import BundleError
 
 from .bundle import TOKENIZER, Bundle, Target, read_bundle
 from .cpu import available_isas
-from .runners import Runner, open_model_folder, open_target, why_not
+from .runners import Runner, open_model_folder, open_target, why_not, why_not_built
 from .tasks import TASKS
 from .tokenizer import Tokenizer
 
@@ -65,7 +65,7 @@ class Engine:
     ) -> "Engine":
         """Open a bundle that is already verified; arguments and errors are those of `open`."""
         manifest = bundle.manifest
-        chosen, reason = choose_target(manifest.targets, target)
+        chosen, reason = choose_target(bundle, target)
         threads = threads or chosen.threads
         runner = open_target(bundle.root, chosen, threads)
         description = (
@@ -138,15 +138,16 @@ class Engine:
         return self._description
 
 
-def choose_target(targets: Sequence[Target], name: str | None) -> tuple[Target, str]:
+def choose_target(bundle: Bundle, name: str | None) -> tuple[Target, str]:
     """Pick the target asked for, or the first that this machine can run, and say why."""
+    targets = bundle.manifest.targets
     named = [target for target in targets if name in (None, target.name)]
     if not named:
         names = ", ".join(target.name for target in targets)
         raise BundleError(f"the bundle has no target {name!r}, expected one of: {names}")
     passed_over: list[str] = []
     for target in named:
-        reason = why_not_here(target)
+        reason = why_not_here(bundle.root, target)
         if reason is None:
             why = "asked for" if name else "the first that this machine can run"
             return target, "; ".join([why, *passed_over])
@@ -157,15 +158,15 @@ def choose_target(targets: Sequence[Target], name: str | None) -> tuple[Target, 
     )
 
 
-def why_not_here(target: Target) -> str | None:
-    """Say why this machine cannot run a target; None if it can."""
+def why_not_here(root: Path, target: Target) -> str | None:
+    """Say why this machine cannot run a target of the bundle in `root`; None if it can."""
     available = available_isas()
     if target.isa not in available:
         return (
             f"it was compiled for {target.isa}, this processor has "
             f"{', '.join(available[:-1]) or 'none of the known instruction sets'}"
         )
-    return why_not(target.runtime)
+    return why_not(target.runtime) or why_not_built(root, target)
 
 
 def _count(number: int, unit: str) -> str:

@@ -39,7 +39,7 @@ def selftest(bundle: Path, target: str | None = None) -> SelftestResult:
         BundleError: The bundle is broken or has no target for this processor.
     """
     verified = read_bundle(bundle)
-    chosen, _ = choose_target(verified.manifest.targets, target)
+    chosen, _ = choose_target(verified, target)
     engine = Engine.from_bundle(verified, chosen.name)
     golden = json.loads((bundle / GOLDEN).read_text())
     # Format 1 had one target, whose answers stood at the top.

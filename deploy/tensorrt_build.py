@@ -26,6 +26,8 @@ INSTALL = {
     "tensorrt_rtx": "pip install 'pocketbert[rtx]'",
 }
 WORKSPACE_MIB = 1024
+# Share of the memory, which is the CPU's too on a Jetson: half a GiB on a board of 4 GB.
+MEMORY_DIVISOR = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,8 @@ def build_engine(
         onnx_model: The typed model, with Q/DQ where INT8 is wanted.
         profiles: Shapes of the inputs, all (batch, seq).
         workspace_mib: Most memory that a kernel may take for itself.
-        timing_cache: Of an earlier build, or empty; None keeps none, as TensorRT-RTX wants it.
+        timing_cache: Of an earlier build, or empty; one of another GPU or version is not used.
+            None keeps none, as TensorRT-RTX wants it.
         compute_capability: GPU to build for, such as "SM86"; TensorRT-RTX alone can build for
             another than this machine's.
 
@@ -104,7 +107,7 @@ def build_engine(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if timing_cache is not None:
-        config.set_timing_cache(config.create_timing_cache(timing_cache), False)
+        start_timings(config, timing_cache)
     if compute_capability is not None:
         config.num_compute_capabilities = 1  # rtx-only
         capability = getattr(trt.ComputeCapability, compute_capability)  # rtx-only
@@ -126,6 +129,11 @@ def build_engine(
         cache = config.get_timing_cache()
         timings = bytes(cache.serialize())
     return BuiltEngine(plan=bytes(plan), timing_cache=timings, log=tuple(logger.lines))
+
+
+def workspace_mib(memory_bytes: int) -> int:
+    """Return how much memory a kernel may take on a machine with that much."""
+    return min(WORKSPACE_MIB, (memory_bytes >> 20) // MEMORY_DIVISOR)
 
 
 def parse(trt: Any, builder: Any, logger: Any, onnx_model: bytes) -> Any:
@@ -156,6 +164,13 @@ def check_parses(trt: Any, onnx_model: bytes) -> None:
     logger = _logger(trt)
     builder = trt.Builder(logger)
     parse(trt, builder, logger, onnx_model)
+
+
+def start_timings(config: Any, known: bytes) -> None:
+    """Give the builder what was measured before, or an empty cache if it does not take that."""
+    cache = config.create_timing_cache(known)
+    if cache is None or not config.set_timing_cache(cache, False):
+        config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
 def _logger(trt: Any) -> Any:

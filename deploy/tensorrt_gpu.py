@@ -36,6 +36,7 @@ class Gpu:
     Attributes:
         name: As the driver calls it.
         capability: Compute capability, such as "8.7".
+        memory_bytes: All of its memory; on a Jetson, which shares it, the board's.
         stream: Handle of the stream.
 
     Raises:
@@ -54,6 +55,7 @@ class Gpu:
         minor = attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
         numbers = [self._call("cuDeviceGetAttribute", which, device) for which in (major, minor)]
         self.capability = ".".join(str(number) for number in numbers)
+        self.memory_bytes = int(self._call("cuDeviceTotalMem", device))
         self._context = self._call("cuDevicePrimaryCtxRetain", device)
         self.enter()
         self._stream = self._call("cuStreamCreate", 0)

@@ -9,22 +9,32 @@ from pydantic import TypeAdapter, ValidationError
 
 from pocketbert.compress.errors import BundleError
 
-from .tensorrt_build import VERSIONS, WORKSPACE_MIB
+from .tensorrt_build import MEMORY_DIVISOR, VERSIONS, WORKSPACE_MIB
 from .tensorrt_profiles import Profile
 
 KIT = "kit.json"
+DLA_REFUSED = (
+    "DLA is asked for, expected the GPU: DLA multiplies no two activations, which attention "
+    "consists of, and takes no inputs of changing length"
+)
 
 # trtexec of 10.3, 10.7, 10.13, 10.16, 11.0 and 11.1 takes every flag (tests/deploy/trtexec.json).
 BUILD_SCRIPT = """\
 #!/bin/sh
 # Builds {name} with trtexec on the device that runs it: an engine belongs to its GPU and its
-# version of TensorRT. For programs in C++; Engine.open in Python builds its own.
+# version of TensorRT. For devices without Python; with Python: pocketbert build BUNDLE.
 #
 #   sh build.sh FOLDER        writes FOLDER/model.plan and what it consists of, layers.json
 #
 # FOLDER must lie outside the bundle, whose files are all hashed. TRTEXEC names another trtexec,
 # WORKSPACE_MIB another limit of a kernel's memory, which CPU and GPU share on a Jetson.
 set -eu
+case "$*" in
+*--useDLACore*)
+    echo "{dla_refused}" >&2
+    exit 2
+    ;;
+esac
 if [ $# -ne 1 ]; then
     echo "no folder is given, expected: sh build.sh FOLDER" >&2
     exit 2
@@ -35,12 +45,16 @@ if ! command -v "$TRTEXEC" > /dev/null; then
     echo "$TRTEXEC is not there, expected TensorRT's trtexec; set TRTEXEC" >&2
     exit 2
 fi
+WHOLE_KIB="$(sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo)"
+SHARE_MIB=$((WHOLE_KIB / 1024 / {memory_divisor}))
+if [ "$SHARE_MIB" -gt {workspace_mib} ]; then SHARE_MIB={workspace_mib}; fi
 mkdir -p "$1"
+trap 'rm -f "$1/unfinished.plan"' EXIT
 "$TRTEXEC" \\
     --onnx="$MODEL" \\
     --stronglyTyped \\
 {profiles}
-    --memPoolSize=workspace:"${{WORKSPACE_MIB:-{workspace_mib}}}" \\
+    --memPoolSize=workspace:"${{WORKSPACE_MIB:-$SHARE_MIB}}" \\
     --timingCacheFile="$1/timing.cache" \\
     --profilingVerbosity=detailed \\
     --exportLayerInfo="$1/layers.json" \\
@@ -64,7 +78,13 @@ def write_kit(
         opset: Of the model.
     """
     flags = "\n".join(_flags(number, profile, inputs) for number, profile in enumerate(profiles))
-    script = BUILD_SCRIPT.format(name=name, profiles=flags, workspace_mib=WORKSPACE_MIB)
+    script = BUILD_SCRIPT.format(
+        name=name,
+        profiles=flags,
+        workspace_mib=WORKSPACE_MIB,
+        memory_divisor=MEMORY_DIVISOR,
+        dla_refused=f"{DLA_REFUSED}; leave out --useDLACore",
+    )
     (folder / "build.sh").write_text(script)
     first, beyond = VERSIONS["tensorrt"]
     about = {

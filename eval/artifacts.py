@@ -62,4 +62,4 @@ def weights_bytes(artifact: Artifact) -> int:
         return (folder / "model.safetensors").stat().st_size
     if artifact.kind == "onnx":
         return (folder / "model.onnx").stat().st_size
-    return choose_target(read_bundle(folder).manifest.targets, artifact.target)[0].bytes
+    return choose_target(read_bundle(folder), artifact.target)[0].bytes

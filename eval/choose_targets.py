@@ -85,8 +85,8 @@ def choose_targets(
         BundleError: No target agrees enough with the float model.
     """
     bundle = read_bundle(compiled / "bundle")
-    here = [t for t in bundle.manifest.targets if why_not_here(t) is None]
-    elsewhere = [t for t in bundle.manifest.targets if why_not_here(t) is not None]
+    here = [t for t in bundle.manifest.targets if why_not_here(bundle.root, t) is None]
+    elsewhere = [t for t in bundle.manifest.targets if why_not_here(bundle.root, t) is not None]
     p50_by_round_ms = _latencies(bundle, here, config, threads, data)
     rows = judge(_measured(bundle, here, p50_by_round_ms, data, exported), p50_by_round_ms, config)
     for row in rows:

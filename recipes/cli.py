@@ -290,6 +290,35 @@ def selftest(
 
 
 @app.command(
+    epilog=examples(
+        "pocketbert build runs/quickstart/bundle --target tensorrt   # on the device",
+        "pocketbert build runs/quickstart/bundle --rebuild",
+    )
+)
+def build(
+    bundle: BundleFolder,
+    target: Annotated[
+        str | None, typer.Option(help="A target of the bundle; the first that has to be built.")
+    ] = None,
+    rebuild: Annotated[bool, typer.Option(help="Build also what is there already.")] = False,
+    dla: Annotated[
+        bool, typer.Option("--dla", help="Refused with the reason: DLA runs no encoder.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Build on this machine the engine that a target needs here, such as TensorRT's."""
+    from pocketbert.deploy.build import build as build_target
+
+    screen.log_to_stderr(quiet)
+    result = build_target(bundle, target, rebuild=rebuild, dla=dla)
+    if as_json:
+        screen.write_json(asdict(result) | {"fell_back": result.fell_back})
+    else:
+        screen.was_built(result)
+
+
+@app.command(
     name="latency-table",
     epilog=examples(
         "pocketbert run mine.yaml --until latency-table   # at the desk, with prune.speedup",

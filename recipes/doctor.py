@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pocketbert.deploy.cpu import available_isas
 from pocketbert.deploy.runners import RUNNERS, why_not
+from pocketbert.deploy.tensorrt_engines import Record, cache_folder, records
 from pocketbert.eval.environment import describe_environment
 
 EXTRAS = {
@@ -86,6 +87,7 @@ class Diagnosis:
         free_disk_bytes: In the current folder.
         torch_threads: Threads that training will use.
         targets: Each target, and whether or why not it runs here.
+        engines: What `pocketbert build` built here, or fell back from, a sentence each.
         abilities: What can be done here.
     """
 
@@ -102,6 +104,7 @@ class Diagnosis:
     free_disk_bytes: int
     torch_threads: int
     targets: dict[str, str]
+    engines: tuple[str, ...]
     abilities: tuple[Ability, ...]
 
 
@@ -123,6 +126,7 @@ def diagnose() -> Diagnosis:
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         torch_threads=int(os.environ.get("OMP_NUM_THREADS") or environment.cpus),
         targets=_targets(),
+        engines=tuple(_engine(record) for record in records(cache_folder())),
         abilities=tuple(_ability(name, *needs) for name, needs in EXTRAS.items()),
     )
 
@@ -134,6 +138,14 @@ def _targets() -> dict[str, str]:
 def _target(runtime: str, package: str) -> str:
     reason = why_not(runtime)
     return f"missing: {reason}" if reason else f"ready ({package} {_version(package)})"
+
+
+def _engine(record: Record) -> str:
+    name = f"{record.bundle}, {record.target} ({record.precision})"
+    if record.failure is None:
+        return f"{name}: built on {record.key.place}"
+    instead = f"; {record.fallback} runs instead" if record.fallback else ""
+    return f"{name}: did not build on {record.key.place}: {record.failure}{instead}"
 
 
 def _ability(name: str, extra: str, packages: tuple[str, ...]) -> Ability:

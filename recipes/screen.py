@@ -14,6 +14,7 @@ from pocketbert.compress.errors import UserError
 
 if TYPE_CHECKING:
     from pocketbert.compress.latency_table import LatencyTable
+    from pocketbert.deploy.build import BuildResult
     from pocketbert.deploy.selftest import SelftestResult
     from pocketbert.eval.decide_gates import GateResult
 
@@ -237,6 +238,14 @@ def self_tested(result: "SelftestResult") -> None:
     )
 
 
+def was_built(result: "BuildResult") -> None:
+    """Print what came of building; that another target will run is not to be missed."""
+    for sentence in result.said:
+        write(sentence)
+    if result.fell_back:
+        complain(f"NOTE: {result.target} will run instead of {result.asked}")
+
+
 def diagnosed(diagnosis: "Diagnosis") -> None:
     """Print what this machine can run."""
     memory = diagnosis.memory_bytes
@@ -256,6 +265,9 @@ def diagnosed(diagnosis: "Diagnosis") -> None:
     )
     write("\ntargets")
     pairs({f"  {name}": state for name, state in diagnosis.targets.items()})
+    write("\nengines built here")
+    for sentence in diagnosis.engines or ("none",):
+        write(f"  {sentence}")
     write("\nabilities")
     for ability in diagnosis.abilities:
         found = ", ".join(f"{name} {version}" for name, version in ability.versions.items())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.errors import BundleError
 
-from ..bundle import Target
+from ..bundle import Bundle, Target
 
 
 class Runner(Protocol):
@@ -40,12 +40,17 @@ class Row:
         install: How the package is had.
         why_not: `module:function` that says what else this machine lacks, or None; empty if a
             runtime needs nothing else.
+        build: `module:function` of (bundle, target, rebuild, fallback) -> what was done, that
+            builds on this machine what opening needs; empty if targets run as they are.
+        why_not_built: `module:function` of (root, target) that says why that is not there, or None.
     """
 
     open_target: str
     package: str
     install: str
     why_not: str = ""
+    build: str = ""
+    why_not_built: str = ""
 
 
 RUNNERS: dict[str, Row] = {
@@ -62,6 +67,8 @@ RUNNERS: dict[str, Row] = {
         "tensorrt",
         "pip install 'pocketbert[tensorrt]'",
         why_not="pocketbert.deploy.tensorrt_gpu:why_no_gpu",
+        build="pocketbert.deploy.tensorrt_here:build",
+        why_not_built="pocketbert.deploy.tensorrt_here:why_not_built",
     ),
 }
 
@@ -72,6 +79,37 @@ def why_not(runtime: str) -> str | None:
     if find_spec(row.package) is None:
         return f"{row.package} is not installed ({row.install})"
     return _named(row.why_not)() if row.why_not else None
+
+
+def needs_building(runtime: str) -> bool:
+    """Say whether a runtime's targets are built on the machine that runs them."""
+    return bool(RUNNERS[runtime].build)
+
+
+def why_not_built(root: Path, target: Target) -> str | None:
+    """Say why a target cannot be opened although its runtime is here; None if it can."""
+    row = RUNNERS[target.runtime]
+    reason: str | None = _named(row.why_not_built)(root, target) if row.why_not_built else None
+    return reason
+
+
+def build_here(bundle: Bundle, target: Target, rebuild: bool, fallback: str | None) -> str:
+    """Build on this machine what a target needs there.
+
+    Args:
+        bundle: A verified bundle.
+        target: One of its targets, of a runtime that needs building.
+        rebuild: Build it also if it is there.
+        fallback: Target that will run if this one does not build.
+
+    Returns:
+        What was done.
+
+    Raises:
+        BundleError: It does not build.
+    """
+    said: str = _named(RUNNERS[target.runtime].build)(bundle, target, rebuild, fallback)
+    return said
 
 
 def open_target(root: Path, target: Target, threads: int) -> Runner:

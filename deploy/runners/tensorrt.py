@@ -1,12 +1,7 @@
-"""Runs a TensorRT target: builds its engine for this GPU once, then opens it from the cache."""
+"""Runs the engine of a TensorRT target that was built on this machine."""
 
-import hashlib
-import json
-import logging
-import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +10,11 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.errors import BundleError
 
-from ..bundle import Target, hash_file
-from ..tensorrt_build import build_engine, import_tensorrt
+from ..bundle import Target
+from ..tensorrt_build import import_tensorrt
+from ..tensorrt_engines import PLAN, cache_folder, key_of, place_here, why_no_plan
 from ..tensorrt_gpu import Gpu
-from ..tensorrt_kit import KIT, read_profiles
 from ..tensorrt_profiles import MAX_BATCH, Profile
-
-logger = logging.getLogger(__name__)
 
 
 class TensorrtRunner:
@@ -46,7 +39,7 @@ class TensorrtRunner:
         if engine is None:
             raise BundleError(
                 f"TensorRT {trt.__version__} does not open the engine on {gpu.name}, expected one "
-                "that was built here; remove it from the cache"
+                "that was built here; run `pocketbert build` with --rebuild"
             )
         self._runtime, self._engine = runtime, engine
         self._contexts = [self._context(number) for number in range(len(profiles))]
@@ -98,22 +91,17 @@ class TensorrtRunner:
 
 
 def open_target(root: Path, target: Target, threads: int) -> TensorrtRunner:
-    """Open a bundle's target; its engine is built if the cache has none for this machine."""
-    model = root / target.path
-    profiles = read_profiles(model.with_name(KIT))
+    """Open a bundle's target, whose engine `pocketbert build` built on this machine.
+
+    Raises:
+        BundleError: It was not built, or not here.
+    """
     trt, gpu = import_tensorrt(), Gpu()
-    key = cache_key(gpu.name, gpu.capability, trt.__version__, hash_file(model), profiles)
-    path = cache_folder() / f"{key}.plan"
-    if path.exists():
-        return TensorrtRunner(trt, gpu, path.read_bytes(), profiles)
-    logger.info("Building the engine for %s with TensorRT %s", gpu.name, trt.__version__)
-    timings = path.with_name("timing.cache")
-    known = timings.read_bytes() if timings.exists() else b""
-    built = build_engine(trt, model.read_bytes(), profiles, timing_cache=known)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(timings, built.timing_cache)
-    _write(path, built.plan)
-    return TensorrtRunner(trt, gpu, built.plan, profiles)
+    key, cache = key_of(root, target, place_here(trt, gpu)), cache_folder()
+    reason = why_no_plan(cache, key)
+    if reason is not None:
+        raise BundleError(f"the target {target.name} cannot be opened: {reason}")
+    return TensorrtRunner(trt, gpu, (key.folder(cache) / PLAN).read_bytes(), key.profiles)
 
 
 def profile_of(shape: tuple[int, ...], profiles: Sequence[Profile]) -> int:
@@ -129,23 +117,3 @@ def profile_of(shape: tuple[int, ...], profiles: Sequence[Profile]) -> int:
         f"an input has shape {shape}, expected up to {profiles[-1].max}; shorten the texts or "
         "compile for longer ones"
     )
-
-
-def cache_key(
-    device: str, capability: str, version: str, sha256: str, profiles: Sequence[Profile]
-) -> str:
-    """Name an engine by all that it depends on."""
-    parts = [device, capability, version, sha256, *(asdict(profile) for profile in profiles)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
-def cache_folder() -> Path:
-    """Folder of the engines that were built on this machine."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "pocketbert" / "tensorrt"
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

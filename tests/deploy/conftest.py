@@ -93,6 +93,22 @@ def factorised(tmp_path_factory, tiny_data: Path, vocabulary: list[str], to_int8
     return _stages(root, tiny_data, model, vocabulary, specials, to_int8, more)
 
 
+@pytest.fixture(scope="session")
+def tensorrt_bundle(bert, tmp_path_factory):
+    """INT8 for ONNX Runtime, INT8 and FP16 for TensorRT."""
+    out = tmp_path_factory.mktemp("tensorrt")
+    compile_bundle(
+        out=out,
+        config=CompileConfig(also=("tensorrt",)),
+        data=bert.data,
+        exported=bert.exported,
+        quantized=bert.quantized,
+        lineage={},
+        name="tiny",
+    )
+    return out / "bundle"
+
+
 def _stages(
     root: Path,
     data: Path,

@@ -16,6 +16,7 @@ COMMANDS = [
     "eval",
     "predict",
     "selftest",
+    "build",
     "latency-table",
     "report",
     "doctor",
