@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from .data import Examples
+from .config import HALVES, HEAD, Truncation, halves
+from .data import Examples, load_description, load_split
 from .labelling import UNLABELLED
+from .split import Split
 
 
 @dataclass
@@ -40,10 +43,21 @@ class TokenizedExamples(Dataset[dict[str, Any]]):
 
 
 def tokenize(
-    examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
+    examples: Examples,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    truncation: Truncation = HEAD,
 ) -> TokenizedExamples:
-    """Encode every text, its tail cut off at `max_length` tokens."""
+    """Encode every text with at most `max_length` tokens; of `windows` the first one."""
+    if truncation.keep == HALVES:
+        first, last = halves(max_length)
+        whole = tokenizer(examples.texts, verbose=False)["input_ids"]  # warns of long texts
+        cut = [ids[:first] + ids[-last:] if len(ids) > max_length else ids for ids in whole]
+        return TokenizedExamples(cut, examples.labels.tolist())
+    side = tokenizer.truncation_side
+    tokenizer.truncation_side = "left" if truncation.keep == "tail" else "right"
     encoded = tokenizer(examples.texts, truncation=True, max_length=max_length)
+    tokenizer.truncation_side = side
     return TokenizedExamples(encoded["input_ids"], examples.labels.tolist())
 
 
@@ -65,6 +79,14 @@ def place_answers(rows: NDArray[np.float32], examples: TokenizedExamples) -> Ten
         Shape: (examples, labels).
     """
     return torch.from_numpy(rows.copy())
+
+
+def tokenize_split(
+    folder: Path, split: Split, tokenizer: PreTrainedTokenizerBase, data: Path
+) -> TokenizedExamples:
+    """Encode a split of `folder`, with as many tokens of a text as `data` says."""
+    said = load_description(data)
+    return tokenize(load_split(folder, split), tokenizer, said.max_length, said.truncation)
 
 
 def batches_by_length(examples: TokenizedExamples, batch_size: int) -> Iterator[list[int]]:

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import (
+    HEAD,
     ColumnsConfig,
     DataConfig,
     PypiSource,
     Source,
     TaskConfig,
+    Truncation,
     UnlabelledConfig,
 )
 from .errors import DataError
@@ -57,6 +59,7 @@ class DataDescription:
         fingerprint: SHA-256 over the three split files.
         sizes: Examples per split.
         kind: The kind of task.
+        truncation: What is read of a text beyond `max_length`.
     """
 
     labels: tuple[str, ...]
@@ -64,6 +67,7 @@ class DataDescription:
     fingerprint: str
     sizes: dict[str, int]
     kind: str = "text-classification"
+    truncation: Truncation = HEAD
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         "kind": task.kind,
         "labels": list(labelling.names(task.labels)),
         "max_length": task.max_length,
+        "truncation": asdict(task.long_texts),
         "sizes": {name: len(splits[name]) for name in SPLITS},
         "class_counts": {name: labelling.counts(values[name], task.labels) for name in SPLITS},
         "dropped_duplicates": dropped,
@@ -142,7 +147,8 @@ def load_description(data: Path) -> DataDescription:
     """Read `data.json` of the data stage's folder."""
     found = json.loads((data / "data.json").read_text(encoding="utf-8"))
     said = {each.name: found[each.name] for each in fields(DataDescription) if each.name in found}
-    return DataDescription(**said | {"labels": tuple(found["labels"])})
+    truncation = Truncation(**found.get("truncation", {}))
+    return DataDescription(**said | {"labels": tuple(found["labels"]), "truncation": truncation})
 
 
 def _split(

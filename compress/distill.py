@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from transformers import set_seed
 
-from .batches import TokenizedExamples, tokenize
+from .batches import TokenizedExamples, tokenize_split
 from .config import DistillConfig
-from .data import load_description, load_split
+from .data import load_description
 from .folder import ModelDescription, load_tokenizer, save_model
 from .lesson import Lesson, learn_from_teacher
 from .student import build_student
@@ -60,7 +60,7 @@ def distill(
     tokenizer = load_tokenizer(tokenizer_folder)
     rank = config.student.embedding_rank
     if rank is not None:
-        learned_from = tokenize(load_split(examples, "train"), tokenizer, description.max_length)
+        learned_from = tokenize_split(examples, "train", tokenizer, data)
         factorise_words(student, rank, _counts(learned_from, word_rows(student).num_embeddings))
     result, validation_size = learn_from_teacher(
         student,
@@ -79,6 +79,7 @@ def distill(
             description.max_length,
             embedding_rank=rank,
             kind=description.kind,
+            truncation=description.truncation,
         ),
         out / "model",
     )

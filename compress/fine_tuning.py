@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers import PreTrainedModel, set_seed
 
-from .batches import TokenizedExamples, tokenize
+from .batches import TokenizedExamples, tokenize_split
 from .config import TeacherConfig
-from .data import load_description, load_split
+from .data import load_description
 from .fetch import fetch_model
 from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
 from .summary import summarize
@@ -29,7 +29,7 @@ def fine_tune(
     set_seed(seed)
     model = load_checkpoint(folder, description.labels, description.kind)
     train, validation = (
-        _read_by(model, tokenize(load_split(data, split), tokenizer, description.max_length))
+        _read_by(model, tokenize_split(data, split, tokenizer, data))
         for split in ("train", "validation")
     )
     result = fit(
@@ -46,7 +46,12 @@ def fine_tune(
     save_model(
         model,
         tokenizer,
-        ModelDescription(description.labels, description.max_length, kind=description.kind),
+        ModelDescription(
+            description.labels,
+            description.max_length,
+            kind=description.kind,
+            truncation=description.truncation,
+        ),
         out / "model",
     )
     forget_checkpoints(out / "checkpoints")

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from .bilstm import BilstmClassifier, BilstmModelConfig
-from .config import TASK_KINDS
+from .config import HEAD, TASK_KINDS, Truncation
 from .errors import ModelError
 from .relative_bias import relative_buckets, use_relative_bias
 from .surgery import keep_hidden, shrink_to
@@ -51,6 +51,7 @@ class ModelDescription:
         relative_buckets: Buckets of distances that attention has a bias on; None for BERT's own.
             `save_model` finds it out itself.
         kind: The kind of task.
+        truncation: What is read of a text beyond `max_length`.
     """
 
     labels: tuple[str, ...]
@@ -60,6 +61,7 @@ class ModelDescription:
     hidden_size: int | None = None
     relative_buckets: int | None = None
     kind: str = "text-classification"
+    truncation: Truncation = HEAD
 
 
 def save_model(
@@ -87,6 +89,7 @@ def load_description(folder: Path) -> ModelDescription:
         found.get("hidden_size"),
         found.get("relative_buckets"),
         found.get("kind", "text-classification"),  # older folders knew no other
+        Truncation(**found.get("truncation", {})),
     )
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from .batches import tokenize
+from .batches import tokenize_split
 from .config import GeneralConfig, Source
-from .data import load_description, load_split
+from .data import load_description
 from .errors import ModelError
 from .fetch import fetch_model
 from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
@@ -118,8 +118,7 @@ def distill_general(
     tokenizer = load_tokenizer(tokenizer_folder)
     outputs = load_teacher_outputs(teacher_outputs)
     train, validation = (
-        tokenize(load_split(texts, split), tokenizer, description.max_length)
-        for split in ("train", "validation")
+        tokenize_split(texts, split, tokenizer, texts) for split in ("train", "validation")
     )
     masked = config.objectives.masked_tokens
     if masked is not None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from .batches import place_answers, tokenize
+from .batches import place_answers, tokenize_split
 from .config import ObjectivesConfig, TrainingConfig
-from .data import load_description, load_split
+from .data import load_description
 from .learner import FollowSchedule, StudentWithObjectives
 from .tasks import supervised
 from .teacher_outputs import TeacherOutputs
@@ -55,9 +55,8 @@ def learn_from_teacher(
     """
     said = lesson.teacher_outputs
     description = load_description(lesson.data)
-    max_length = description.max_length
-    train = tokenize(load_split(lesson.examples, "train"), tokenizer, max_length)
-    validation = tokenize(load_split(lesson.data, "validation"), tokenizer, max_length)
+    train = tokenize_split(lesson.examples, "train", tokenizer, lesson.data)
+    validation = tokenize_split(lesson.data, "validation", tokenizer, lesson.data)
     model = StudentWithObjectives(student, objectives, said, penalty=penalty)
     model.attach(train, said.states)
     train.extras[TEACHER] = place_answers(said.logits, train)

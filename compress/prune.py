@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from .batches import Collate, tokenize
+from .batches import Collate, tokenize_split
 from .config import PruneConfig
-from .data import load_description, load_split
 from .folder import load_description as load_model_description
 from .folder import load_model, load_tokenizer, save_model
 from .layer_drop import drop_layers
@@ -96,7 +95,7 @@ def _sample(
     data: Path, tokenizer: PreTrainedTokenizerBase, count: int, seed: int
 ) -> list[dict[str, Tensor]]:
     """Draw training texts, as padded batches."""
-    everything = tokenize(load_split(data, "train"), tokenizer, load_description(data).max_length)
+    everything = tokenize_split(data, "train", tokenizer, data)
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(everything), generator=generator)[:count].tolist()
     rows.sort(key=lambda row: len(everything.input_ids[row]))

@@ -8,10 +8,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import Collate, TokenizedExamples, tokenize
+from .batches import Collate, TokenizedExamples, tokenize_split
 from .config import QatConfig
-from .data import load_description as load_data_description
-from .data import load_split
 from .fake_quantization import FollowRanges, add_rounding, remove_rounding, set_stage
 from .folder import load_description, load_model, load_tokenizer, save_model
 from .lesson import Lesson, learn_from_teacher
@@ -88,8 +86,7 @@ def train_quantized(
 def _sample(
     config: QatConfig, seed: int, data: Path, tokenizer: PreTrainedTokenizerBase
 ) -> TokenizedExamples:
-    max_length = load_data_description(data).max_length
-    train = tokenize(load_split(data, "train"), tokenizer, max_length)
+    train = tokenize_split(data, "train", tokenizer, data)
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(train), generator=generator)[: config.calibration_examples].tolist()
     return TokenizedExamples([train.input_ids[r] for r in rows], [train.labels[r] for r in rows])

@@ -30,7 +30,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .batches import Collate, TokenizedExamples, batches_by_length, tokenize
 from .config import OutputsWanted
-from .data import Examples, load_description, load_split
+from .data import DataDescription, Examples, load_description, load_split
 from .errors import ModelError
 from .folder import load_model, load_tokenizer
 from .labelling import UNLABELLED
@@ -142,7 +142,6 @@ def compute_teacher_outputs(
     model = load_model(teacher / "model")
     tokenizer = load_tokenizer(teacher / "model")
     description = load_description(data)
-    max_length = description.max_length
     task = supervised(description.kind)
     depth = model.config.num_hidden_layers
     names = sorted(state_name(kind, layer) for kind, layer in states_at(wanted, depth))
@@ -153,7 +152,7 @@ def compute_teacher_outputs(
         model,
         tokenizer,
         splits,
-        max_length,
+        description,
         kept,
         wanted.over_tokens,
         out,
@@ -166,12 +165,12 @@ def compute_teacher_outputs(
             load_model(further / "model"),
             load_tokenizer(further / "model"),
             splits,
-            max_length,
+            description,
             {},
             wanted.over_tokens,
             folders[-1],
         )
-    bias = position_bias(model, max_length)
+    bias = position_bias(model, description.max_length)
     if bias is not None:
         np.save(out / "position_bias.npy", bias.numpy())
     shape = {
@@ -240,7 +239,7 @@ def _run_teacher(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     splits: dict[str, Examples],
-    max_length: int,
+    description: DataDescription,
     names: dict[str, list[str]],
     over_tokens: bool,
     folder: Path,
@@ -250,7 +249,7 @@ def _run_teacher(
     written = 0
     for split, texts in splits.items():
         kept = names.get(split, [])
-        tokenized = tokenize(texts, tokenizer, max_length)
+        tokenized = tokenize(texts, tokenizer, description.max_length, description.truncation)
         if masked_fraction is not None:
             tokenized = with_hidden_tokens(tokenized, Masking.of(tokenizer, masked_fraction))
         (folder / split).mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from .batches import tokenize
+from .batches import tokenize_split
 from .config import Source
-from .data import load_description, load_split
 from .errors import ModelError
 from .fetch import fetch_model
 from .folder import load_tokenizer
@@ -59,12 +58,10 @@ def check_tokenizers(
     if trimmed:
         check_trimmable(json.loads(students.backend_tokenizer.to_str()))
     if shared:
-        max_length = load_description(data).max_length
-        train = load_split(data, "train")
         teachers = load_tokenizer(fetch_model(teacher))
         check_same_cuts(
             *(
-                [len(ids) for ids in tokenize(train, tokenizer, max_length).input_ids]
+                [len(ids) for ids in tokenize_split(data, "train", tokenizer, data).input_ids]
                 for tokenizer in (teachers, students)
             )
         )

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import Collate, TokenizedExamples, batches_by_length, padded, tokenize
-from .data import load_description, load_split
+from .batches import Collate, TokenizedExamples, batches_by_length, padded, tokenize_split
+from .data import load_description
 from .states import run_with_states
 from .tasks import supervised
 from .tasks.task import SupervisedTask
@@ -24,7 +24,7 @@ def untrained(
     """
     description = load_description(data)
     task = supervised(description.kind)
-    validation = tokenize(load_split(data, "validation"), tokenizer, description.max_length)
+    validation = tokenize_split(data, "validation", tokenizer, data)
     score = score_of(model, validation, tokenizer, task)
     return FitResult(0, 0.0, score, "float32", task.metric), len(validation)
 

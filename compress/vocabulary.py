@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
-from .config import TrimConfig
+from .config import HEAD, TrimConfig
 from .data import load_description, load_split, read_texts, write_text
 from .errors import ModelError
 from .folder import load_description as load_model_description
@@ -54,7 +54,9 @@ def trim(
     check_trimmable(before)
     texts = load_split(examples, "train").texts
     texts += [text for table in config.texts for text in read_texts(table)]
-    max_length = load_description(data).max_length
+    said = load_description(data)
+    # Of a text whose head is not all that is read, every token counts.
+    max_length = said.max_length if said.truncation == HEAD else None
     full = _plain(before, max_length)
     kept = tokens_to_keep(before, _counts(full, texts), config.min_count)
     after = trimmed_tokenizer(before, kept)
@@ -195,11 +197,14 @@ POST_PROCESSORS = {
 }
 
 
-def _plain(contents: dict[str, Any], max_length: int) -> Tokenizer:
-    """Build a tokenizer that pads nothing and cuts off where the model does."""
+def _plain(contents: dict[str, Any], max_length: int | None) -> Tokenizer:
+    """Build a tokenizer that pads nothing and cuts off at `max_length` tokens, or never."""
     tokenizer = Tokenizer.from_str(json.dumps(contents))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
+    if max_length is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(max_length)
     return tokenizer
 
 

@@ -55,7 +55,8 @@ def activations(
     vocabulary_size = _vocabulary_size(load_float_model(exported / "model.onnx"))
     session = _open(exported / "model.onnx", tensors)
     inputs = [node.name for node in session.get_inputs()]
-    tokenizer = Tokenizer(exported / "tokenizer.json", load_description(data).max_length)
+    said = load_description(data)
+    tokenizer = Tokenizer(exported / "tokenizer.json", said.max_length, said.truncation)
     with progress(title, total=len(texts), unit="text") as bar:
         for text in texts:
             encoded = tokenizer.encode([text])

@@ -1,7 +1,8 @@
 """The bundle: a folder that holds all that a device needs, and proves that it is whole.
 
 manifest.json names every file with its SHA-256; a file more, a file less or a byte changed is
-refused. tokenizer.json, golden.json and one folder per target stand beside it.
+refused. tokenizer.json, golden.json and one folder per target stand beside it, and model.sig if the
+bundle was signed afterwards. manifest.schema.json says what a manifest may hold.
 """
 
 import hashlib
@@ -9,26 +10,37 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from pocketbert.compress.config import STRICT
+from pocketbert.compress.config import HEAD, STRICT, Truncation
 from pocketbert.compress.errors import BundleError
 
 from .cpu import Isa
 from .tasks import TASKS
 
-SCHEMA_VERSION = 2  # 1 had one target and its golden logits at the top of golden.json
+# 1 had one target and its golden logits at the top of golden.json; 2 had no `truncation`. Both are
+# read as they are: what they lack has a default.
+SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
+SIGNATURE = "model.sig"  # made after the manifest, so that it cannot stand in it
+
+# A manifest is read before anything in it is believed: what it may ask for has bounds.
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_LENGTH = 8192
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Runtime = Literal["onnxruntime", "openvino", "tensorrt"]
+Verify = Literal["all", "lazy"]
+Tokens = Annotated[int, Field(ge=1, le=MAX_LENGTH)]
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +70,12 @@ class Target:
     isa: Isa
     precision: Precision
     float_precision: Precision = "float32"
-    threads: int
+    threads: Annotated[int, Field(ge=0, le=1024)]
     disabled_optimizers: tuple[str, ...] = ()
-    lengths: tuple[int, ...] = ()
-    bytes: int
-    int8_matmuls: int
-    float_weight_matmuls: int
+    lengths: Annotated[tuple[Tokens, ...], Field(max_length=64)] = ()
+    bytes: Count
+    int8_matmuls: Count
+    float_weight_matmuls: Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +89,7 @@ class Manifest:
         task: Task kind.
         labels: Label names in the order of the logits.
         max_length: Longest input in tokens.
+        truncation: What is read of a longer text.
         inputs: Model inputs, each int64 (batch, seq).
         outputs: Model outputs; `logits` is float32 (batch, labels).
         targets: The best first.
@@ -87,31 +100,58 @@ class Manifest:
     """
 
     __pydantic_config__ = STRICT
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     name: str
     created: str
     task: str
-    labels: tuple[str, ...]
-    max_length: int
+    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=1 << 16)]
+    max_length: Tokens
+    truncation: Truncation = HEAD
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    targets: tuple[Target, ...]
-    length_histogram: tuple[int, ...]
+    targets: Annotated[tuple[Target, ...], Field(max_length=64)]
+    length_histogram: Annotated[tuple[Count, ...], Field(max_length=MAX_LENGTH + 1)]
     lineage: dict[str, str]
     measured: dict[str, float]
-    sha256: dict[str, str] = field(default_factory=dict)
+    sha256: dict[str, Sha256] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """A bundle on disk, whole and with nothing in it that its manifest does not list."""
 
     root: Path
     manifest: Manifest
 
+    def files_of(self, target: Target) -> list[str]:
+        """Name what a target needs: the tokenizer and all of the target's folder."""
+        folder = PurePosixPath(target.path).parts[0]
+        return [
+            name
+            for name in self.manifest.sha256
+            if name == TOKENIZER or PurePosixPath(name).parts[0] == folder
+        ]
 
-def read_bundle(root: Path) -> Bundle:
+    def check_hashes(self, names: Iterable[str]) -> None:
+        """Read files and compare their hashes with those of the manifest.
+
+        Raises:
+            BundleError: A file was changed.
+        """
+        for name in names:
+            if hash_file(self.root / name) != self.manifest.sha256[name]:
+                raise BundleError(
+                    f"{self.root / name} does not have the hash that the manifest states, "
+                    "expected an unchanged bundle; copy it again"
+                )
+
+
+def read_bundle(root: Path, verify: Verify = "all") -> Bundle:
     """Read a bundle and verify every byte of it.
+
+    Args:
+        root: The bundle's folder.
+        verify: `lazy` leaves the hashes to `Bundle.check_hashes`; all else is verified here.
 
     Raises:
         BundleError: No bundle, one of a later format, or one that was changed.
@@ -120,13 +160,10 @@ def read_bundle(root: Path) -> Bundle:
     for name in manifest.sha256:
         _check_inside(name)
     _check_complete(root, manifest)
-    for name, expected in manifest.sha256.items():
-        if hash_file(root / name) != expected:
-            raise BundleError(
-                f"{root / name} does not have the hash that the manifest states, "
-                "expected an unchanged bundle; copy it again"
-            )
-    return Bundle(root, manifest)
+    bundle = Bundle(root, manifest)
+    if verify == "all":
+        bundle.check_hashes(manifest.sha256)
+    return bundle
 
 
 def write_bundle(out: Path, files: Mapping[str, Path], manifest: Manifest) -> Manifest:
@@ -170,12 +207,7 @@ def _read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST
     if path.is_symlink() or not path.is_file():
         raise BundleError(f"{root} has no {MANIFEST}, expected the folder of a bundle")
-    try:
-        raw = json.loads(path.read_text())
-    except ValueError as error:
-        raise BundleError(
-            f"{path} is not JSON ({error}), expected an unchanged bundle; copy it again"
-        ) from error
+    raw = _read_json(path)
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BundleError(
@@ -199,6 +231,21 @@ def _read_manifest(root: Path) -> Manifest:
         ) from error
 
 
+def _read_json(path: Path) -> Any:
+    size = path.stat().st_size
+    if size > MAX_MANIFEST_BYTES:
+        raise BundleError(
+            f"{path} has {size} bytes, expected at most {MAX_MANIFEST_BYTES}; do not use this "
+            "bundle"
+        )
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # the latter: brackets thousands deep
+        raise BundleError(
+            f"{path} is not JSON ({error}), expected an unchanged bundle; copy it again"
+        ) from error
+
+
 def _files_in(root: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
         for name in folders + files:
@@ -207,6 +254,10 @@ def _files_in(root: Path) -> Iterator[str]:
                 raise BundleError(
                     f"{path} is a symbolic link, expected only files inside the bundle; copy the "
                     "bundle again with links resolved"
+                )
+            if not (path.is_file() or path.is_dir()):  # reading a pipe never ends
+                raise BundleError(
+                    f"{path} is no file, expected only files inside the bundle; copy it again"
                 )
         yield from ((Path(folder) / name).relative_to(root).as_posix() for name in files)
 
@@ -222,7 +273,7 @@ def _check_inside(name: str) -> None:
 
 def _check_complete(root: Path, manifest: Manifest) -> None:
     listed = set(manifest.sha256)
-    found = set(_files_in(root)) - {MANIFEST}
+    found = set(_files_in(root)) - {MANIFEST, SIGNATURE}
     needed = {TOKENIZER, GOLDEN, *(target.path for target in manifest.targets)}
     for name in sorted(listed - found):
         raise BundleError(f"{root} lacks {name}, expected a whole bundle; copy it again")

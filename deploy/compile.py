@@ -84,7 +84,7 @@ def compile_bundle(
         names of all `targets`.
     """
     description = load_description(data)
-    tokenizer = Tokenizer(exported / TOKENIZER, description.max_length)
+    tokenizer = Tokenizer(exported / TOKENIZER, description.max_length, description.truncation)
     with tempfile.TemporaryDirectory(dir=out, prefix=".compile-") as scratch_name:
         scratch = Path(scratch_name)
         ingredients = _ingredients(config, exported, description, tokenizer, data)
@@ -213,6 +213,7 @@ def _manifest(
         task=description.kind,
         labels=description.labels,
         max_length=description.max_length,
+        truncation=description.truncation,
         inputs=tuple(node.name for node in graph.input),
         outputs=tuple(node.name for node in graph.output),
         targets=targets,
@@ -287,6 +288,6 @@ def _check_here(bundle: Path, target: str) -> None:
 
 
 def _length_histogram(tokenizer: Tokenizer, texts: list[str]) -> tuple[int, ...]:
-    lengths = [int(tokenizer.encode([text])["input_ids"].shape[1]) for text in texts]
+    lengths = [len(ids) for text in texts for ids, _ in tokenizer.windows(text)]
     counts: NDArray[np.int64] = np.bincount(lengths)
     return tuple(int(count) for count in counts)

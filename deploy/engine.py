@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.config import HEAD, Truncation
 from pocketbert.compress.errors import BundleError
 
-from .bundle import TOKENIZER, Bundle, Target, read_bundle
+from .bundle import TOKENIZER, Bundle, Target, Verify, read_bundle
 from .cpu import available_isas
 from .runners import Runner, open_model_folder, open_target, why_not, why_not_built
 from .tasks import TASKS
 from .tokenizer import Tokenizer
+from .windows import pooled_logits
 
 
 class Engine:
@@ -45,7 +47,13 @@ class Engine:
 
     @classmethod
     def open(
-        cls, bundle: Path | str, target: str | None = None, threads: int | None = None
+        cls,
+        bundle: Path | str,
+        target: str | None = None,
+        threads: int | None = None,
+        *,
+        verify: Verify = "all",
+        trusted_key: Path | str | None = None,
     ) -> "Engine":
         """Open a bundle on this machine.
 
@@ -53,11 +61,24 @@ class Engine:
             bundle: The bundle's folder.
             target: Name of a target; by default the best that this processor can run.
             threads: Threads of one inference; by default what the bundle was built for.
+            verify: `lazy` reads only what the target needs; the self-test reads the rest.
+            trusted_key: A public key that must have signed the bundle (needs the `sign` extra;
+                every file is read, for the signature is over all of them).
 
         Raises:
-            BundleError: The bundle is broken, or has no such target, or none for this processor.
+            BundleError: The bundle is broken, or has no such target, or none for this processor,
+                or was not signed with the key.
         """
-        return cls.from_bundle(read_bundle(Path(bundle)), target, threads)
+        root = Path(bundle)
+        if trusted_key is not None:
+            from .signature import verify_signature  # only here, because it imports model_signing
+
+            verify_signature(root, Path(trusted_key))
+        found = read_bundle(root, verify)
+        if verify == "lazy":
+            chosen, _ = choose_target(found.manifest.targets, target)
+            found.check_hashes(found.files_of(chosen))
+        return cls.from_bundle(found, target, threads)
 
     @classmethod
     def from_bundle(
@@ -72,14 +93,16 @@ class Engine:
             f"{chosen.name}: {chosen.runtime}, {chosen.precision} for {chosen.isa}, "
             f"{_count(threads, 'thread')}; {reason}"
         )
-        tokenizer = Tokenizer(bundle.root / TOKENIZER, manifest.max_length)
+        tokenizer = Tokenizer(bundle.root / TOKENIZER, manifest.max_length, manifest.truncation)
         return cls(tokenizer, runner, manifest.labels, description, manifest.task)
 
     @classmethod
     def from_model_folder(cls, folder: Path, threads: int = 1) -> "Engine":
         """Run a model folder in PyTorch (needs the `compress` extra)."""
         about = json.loads((folder / "pocketbert.json").read_text())
-        tokenizer = Tokenizer(folder / TOKENIZER, about["max_length"])
+        tokenizer = Tokenizer(
+            folder / TOKENIZER, about["max_length"], Truncation(**about.get("truncation", {}))
+        )
         runner = open_model_folder(folder, threads)
         description = f"PyTorch eager, float32, {_count(threads, 'thread')}"
         kind = about.get("kind", "text-classification")  # older folders knew no other
@@ -93,9 +116,10 @@ class Engine:
         max_length: int,
         threads: int = 1,
         kind: str = "text-classification",
+        truncation: Truncation = HEAD,
     ) -> "Engine":
         """Run a folder that holds `model.onnx` and `tokenizer.json`, as the export writes it."""
-        tokenizer = Tokenizer(folder / TOKENIZER, max_length)
+        tokenizer = Tokenizer(folder / TOKENIZER, max_length, truncation)
         from .runners.ort import OrtRunner  # only here, because it imports onnxruntime
 
         runner = OrtRunner(folder / "model.onnx", threads=threads)
@@ -129,9 +153,13 @@ class Engine:
             order.sort(key=lambda index: len(texts[index]))
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            inputs = self._tokenizer.encode([texts[index] for index in batch])
-            logits[batch] = self._runner.run(inputs)
+            logits[batch] = self._run([texts[index] for index in batch])
         return logits
+
+    def _run(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self._tokenizer.truncation.keep == "windows":
+            return pooled_logits(self._tokenizer, self._runner, texts)
+        return self._runner.run(self._tokenizer.encode(texts))
 
     def describe(self) -> str:
         """Say what runs, and why."""

@@ -53,7 +53,7 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
     torch_model = load_model(folder)
     torch_model.set_attn_implementation("eager")  # SDPA leaves patterns that no runtime fuses
     description = load_description(data)
-    tokenizer = Tokenizer(folder / "tokenizer.json", description.max_length)
+    tokenizer = Tokenizer(folder / "tokenizer.json", description.max_length, description.truncation)
     texts = load_split(data, "validation").texts
 
     logger.info("Tracing %s", type(torch_model).__name__)

@@ -58,7 +58,8 @@ def measure_latency_table(
             f"the model to be pruned is of type {shape['model_type']!r}, expected 'bert'; distil "
             "into a BERT student first (distill.student.init names a BERT checkpoint)"
         )
-    tokenizer = Tokenizer(student / "model" / "tokenizer.json", load_description(data).max_length)
+    said = load_description(data)
+    tokenizer = Tokenizer(student / "model" / "tokenizer.json", said.max_length, said.truncation)
     lengths = [
         tokenizer.encode([text])["input_ids"].shape[1]
         for text in load_split(data, "validation").texts

@@ -44,7 +44,9 @@ def selftest(bundle: Path, target: str | None = None) -> SelftestResult:
     golden = json.loads((bundle / GOLDEN).read_text())
     # Format 1 had one target, whose answers stood at the top.
     answers = golden["targets"][chosen.name] if "targets" in golden else golden
-    tokenizer = Tokenizer(bundle / TOKENIZER, verified.manifest.max_length)
+    tokenizer = Tokenizer(
+        bundle / TOKENIZER, verified.manifest.max_length, verified.manifest.truncation
+    )
     other_tokens = sum(
         tokenizer.encode([text])["input_ids"][0].tolist() != input_ids
         for text, input_ids in zip(golden["texts"], golden["input_ids"], strict=True)

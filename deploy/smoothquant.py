@@ -141,7 +141,8 @@ def _restore_elsewhere(
 
 
 def _parity(exported: Path, out: Path, data: Path, texts: list[str]) -> float:
-    tokenizer = Tokenizer(out / "tokenizer.json", load_description(data).max_length)
+    said = load_description(data)
+    tokenizer = Tokenizer(out / "tokenizer.json", said.max_length, said.truncation)
     old, new = (OrtRunner(folder / "model.onnx") for folder in (exported, out))
     encoded = [tokenizer.encode([text]) for text in texts]
     pairs = [(old.run(inputs), new.run(inputs)) for inputs in encoded]

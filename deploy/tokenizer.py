@@ -7,9 +7,11 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
+from pocketbert.compress.config import HALVES, HEAD, Truncation, halves
 from pocketbert.compress.errors import BundleError
 
 PAD_TOKENS = ("[PAD]", "<pad>")
+Row = tuple[list[int], list[int]]  # token ids and their types
 
 
 class Tokenizer:
@@ -19,13 +21,14 @@ class Tokenizer:
 
     Args:
         path: `tokenizer.json`.
-        max_length: Longest input in tokens, special tokens included; the tail is cut off.
+        max_length: Longest input in tokens, special tokens included.
+        truncation: What is read of a longer text.
 
     Raises:
         BundleError: The file is no tokenizer, or has no padding token.
     """
 
-    def __init__(self, path: Path, max_length: int) -> None:
+    def __init__(self, path: Path, max_length: int, truncation: Truncation = HEAD) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises nothing narrower
@@ -35,31 +38,88 @@ class Tokenizer:
             ) from error
         self.pad_id = _pad_id(self._tokenizer, path)
         self.max_length = max_length
+        self.truncation = truncation
+        self._check_room(path)
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
+        self._set_truncation()
 
     def encode(self, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-        """Tokenise a batch, padded at the end to its longest text.
+        """Tokenise a batch, one row a text; of `windows` the first one.
+
+        A surrogate that stands alone, which is no character, is read as U+FFFD.
 
         Returns:
             `input_ids`, `attention_mask` and `token_type_ids`, each (batch, seq).
         """
         # One text at a time: encode_batch starts a thread pool, twice as slow for a single text.
-        encodings = [self._tokenizer.encode(text) for text in texts]
-        shape = (len(encodings), max((len(encoding.ids) for encoding in encodings), default=0))
+        return self.pad([self._cut(self._encode(text)) for text in texts])
+
+    def windows(self, text: str) -> list[Row]:
+        """Tokenise a text; more than one row only where truncation is `windows`."""
+        encoding = self._encode(text)
+        further = encoding.overflowing if self.truncation.keep == "windows" else []
+        return [self._cut(part) for part in (encoding, *further)]
+
+    def pad(self, rows: Sequence[Row]) -> dict[str, NDArray[np.int64]]:
+        """Make of rows what a model reads, padded at the end to the longest."""
+        shape = (len(rows), max((len(ids) for ids, _ in rows), default=0))
         input_ids = np.full(shape, self.pad_id, dtype=np.int64)
         attention_mask = np.zeros(shape, dtype=np.int64)
         token_type_ids = np.zeros(shape, dtype=np.int64)
-        for row, encoding in enumerate(encodings):
-            length = len(encoding.ids)
-            input_ids[row, :length] = encoding.ids
-            attention_mask[row, :length] = 1
-            token_type_ids[row, :length] = encoding.type_ids
+        for row, (ids, type_ids) in enumerate(rows):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+            token_type_ids[row, : len(ids)] = type_ids
         return {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "token_type_ids": token_type_ids,
         }
+
+    def _check_room(self, path: Path) -> None:
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        if special >= self.max_length:
+            raise BundleError(
+                f"the longest input is {self.max_length} tokens, of which the special tokens of "
+                f"{path} take {special}, expected room for text; raise max_length"
+            )
+        overlap, room = self.truncation.window_overlap, self.max_length - special
+        if overlap >= room:
+            raise BundleError(
+                f"windows share {overlap} tokens, expected less than {room}, which is all that a "
+                "window reads of the text; build the bundle again"
+            )
+
+    def _set_truncation(self) -> None:
+        keep = self.truncation.keep
+        if keep == HALVES:  # the library does not know it: `_cut`
+            self._tokenizer.no_truncation()
+            return
+        self._tokenizer.enable_truncation(
+            self.max_length,
+            stride=self.truncation.window_overlap,
+            direction="left" if keep == "tail" else "right",
+        )
+
+    def _encode(self, text: str) -> tokenizers.Encoding:
+        try:
+            return self._tokenizer.encode(text)
+        except TypeError:
+            if not isinstance(text, str):
+                raise TypeError(f"a text is {text!r}, expected a string") from None
+            return self._tokenizer.encode(_characters(text))
+
+    def _cut(self, encoding: tokenizers.Encoding) -> Row:
+        ids, type_ids = encoding.ids, encoding.type_ids
+        if self.truncation.keep == HALVES and len(ids) > self.max_length:
+            first, last = halves(self.max_length)
+            return ids[:first] + ids[-last:], type_ids[:first] + type_ids[-last:]
+        return ids, type_ids
+
+
+def _characters(text: str) -> str:
+    """Join pairs of surrogates; one that stands alone becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _pad_id(tokenizer: tokenizers.Tokenizer, path: Path) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pocketbert.compress.config import ADDED_LATER
+from pocketbert.compress.config import ADDED_LATER, HEAD, Truncation
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.engine import Engine, choose_target
 
@@ -37,6 +37,7 @@ def open_artifact(
     max_length: int,
     threads: int,
     kind: str = "text-classification",
+    truncation: Truncation = HEAD,
 ) -> Engine:
     """Open an artifact; only the kind `model` needs PyTorch.
 
@@ -46,12 +47,13 @@ def open_artifact(
         max_length: Longest input in tokens, for a kind that does not carry its own.
         threads: Threads of one inference.
         kind: The kind of task, for an artifact that does not say it.
+        truncation: What is read of a longer text, for a kind that does not carry its own.
     """
     folder = Path(artifact.folder)
     if artifact.kind == "model":
         return Engine.from_model_folder(folder, threads=threads)
     if artifact.kind == "onnx":
-        return Engine.from_onnx(folder, labels, max_length, threads, kind)
+        return Engine.from_onnx(folder, labels, max_length, threads, kind, truncation)
     return Engine.open(folder, artifact.target, threads)
 
 

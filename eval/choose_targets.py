@@ -161,7 +161,11 @@ def _measured(
 ) -> list[Tried]:
     description, examples = load_description(data), load_split(data, "validation")
     floating = Engine.from_onnx(
-        exported, description.labels, description.max_length, kind=description.kind
+        exported,
+        description.labels,
+        description.max_length,
+        kind=description.kind,
+        truncation=description.truncation,
     )
     measure = MEASURES[description.kind](description.labels)
     expected = predict(floating, examples.texts, examples.labels, "Float model")
@@ -209,6 +213,7 @@ def _latencies(
             EvaluateConfig(latency_rounds=config.rounds, threads=threads),
             Path(logs),
             description.kind,
+            description.truncation,
         )
     return {name: np.median(one.latencies_ms, axis=1) for name, one in measured.items()}
 

@@ -81,6 +81,7 @@ def evaluate(
         config,
         logs=out / "latency",
         kind=description.kind,
+        truncation=description.truncation,
     )
     for name, measurement in measured.items():
         _save(out / "latency" / f"{name}.npy", measurement.latencies_ms)
@@ -149,6 +150,7 @@ def _predictions(
             description.max_length,
             len(usable_cpus()),
             description.kind,
+            description.truncation,
         )
         logits[artifact.name] = predict(engine, test.texts, test.labels, artifact.title)
         _save(folder / f"{artifact.name}.npy", logits[artifact.name])
@@ -197,7 +199,7 @@ def _latency(measurement: Measurement) -> Latency:
 
 
 def _lengths(texts: Sequence[str], folder: Path, description: DataDescription) -> LengthHistogram:
-    tokenizer = Tokenizer(folder / "tokenizer.json", description.max_length)
+    tokenizer = Tokenizer(folder / "tokenizer.json", description.max_length, description.truncation)
     lengths = np.concatenate(
         [
             tokenizer.encode(texts[start : start + BATCH_SIZE])["attention_mask"].sum(axis=1)

@@ -36,7 +36,12 @@ def _accuracy(kind: Any, folder: Path, title: str, data: Path) -> float:
     description, examples = load_description(data), load_split(data, "validation")
     artifact = Artifact(name=kind, title=title, kind=kind, folder=str(folder))
     engine = open_artifact(
-        artifact, description.labels, description.max_length, 1, description.kind
+        artifact,
+        description.labels,
+        description.max_length,
+        1,
+        description.kind,
+        description.truncation,
     )
     logits = predict(engine, examples.texts, examples.labels, title)
     return MEASURES[engine.kind](engine.labels).value(logits, examples.labels)

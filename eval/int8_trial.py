@@ -111,6 +111,7 @@ class Trial:
             TIMED,
             self.scratch / "logs",
             description.kind,
+            description.truncation,
         )
         p50_ms = {name: np.median(one.latencies_ms, axis=1) for name, one in measured.items()}
         to_int8, to_float = (
@@ -138,6 +139,7 @@ class Trial:
             description.max_length,
             1,
             description.kind,
+            description.truncation,
         )
         return predict(engine, examples.texts, examples.labels, title)
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.config import HEAD, Truncation
 from pocketbert.compress.errors import UserError
 from pocketbert.compress.progress import progress
 
@@ -66,6 +67,7 @@ def measure_latency(
     config: EvaluateConfig,
     logs: Path,
     kind: str = "text-classification",
+    truncation: Truncation = HEAD,
 ) -> dict[str, Measurement]:
     """Time all artifacts on the same texts, interleaved.
 
@@ -77,6 +79,7 @@ def measure_latency(
         config: Rounds and threads.
         logs: Folder for what each process writes to stderr.
         kind: The kind of task.
+        truncation: What is read of a longer text.
 
     Returns:
         One measurement an artifact, by its name.
@@ -88,6 +91,7 @@ def measure_latency(
         "labels": labels,
         "max_length": max_length,
         "kind": kind,
+        "truncation": asdict(truncation),
         "threads": config.threads,
         "cpus": usable_cpus()[-config.threads :],
         "texts": list(texts),

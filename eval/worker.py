@@ -2,8 +2,8 @@
 
 Reads one JSON object a line from stdin and answers each with one JSON line on stdout:
 
-* `{"artifact", "labels", "max_length", "kind", "threads", "cpus", "texts"}`, the first line: opens
-  the engine and answers the first text -> `{"engine", "open_ms", "cpus"}`
+* `{"artifact", "labels", "max_length", "kind", "truncation", "threads", "cpus", "texts"}`, the
+  first line: opens the engine and answers the first text -> `{"engine", "open_ms", "cpus"}`
 * `{"command": "warm_up"}` -> `{"passes"}`
 * `{"command": "round"}` -> `{"ms": [...]}`, one latency a text
 * `{"command": "memory"}` -> `{"resident_bytes", "peak_bytes"}`
@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from pocketbert.compress.config import Truncation
 
 from .artifacts import Artifact, open_artifact
 
@@ -45,6 +47,7 @@ def main() -> None:
         setup["max_length"],
         setup["threads"],
         setup["kind"],
+        Truncation(**setup["truncation"]),
     )
     open_ms = (time.perf_counter_ns() - started_ns) / 1e6
     engine(texts[:1])

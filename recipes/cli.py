@@ -1,5 +1,7 @@
 """The `pocketbert` command. Heavy modules are imported by the command that needs them."""
 
+import io
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -262,7 +264,12 @@ def predict(
     from pocketbert.deploy.engine import Engine
 
     engine = Engine.open(bundle, target, threads)
-    lines: Iterable[str] = texts or (line.rstrip("\r\n") for line in sys.stdin)
+    # Bytes that are no UTF-8 become U+FFFD, as everywhere.
+    if texts:
+        lines: Iterable[str] = [os.fsencode(text).decode(errors="replace") for text in texts]
+    else:
+        stdin = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
+        lines = (line.rstrip("\r\n") for line in stdin)
     for text in lines:
         screen.write_json({"text": text, **asdict(engine([text])[0])}, indent=None)
 
@@ -316,6 +323,41 @@ def build(
         screen.write_json(asdict(result) | {"fell_back": result.fell_back})
     else:
         screen.was_built(result)
+
+
+@app.command(
+    epilog=examples(
+        "openssl ecparam -name prime256v1 -genkey -noout -out private.pem",
+        "pocketbert sign runs/quickstart/bundle --key private.pem",
+    )
+)
+def sign(
+    bundle: BundleFolder,
+    key: Annotated[Path, typer.Option(help="Private key, PEM, on NIST P-256, P-384 or P-521.")],
+) -> None:
+    """Sign a bundle: `model.sig`, in OpenSSF's format, over every other file of it."""
+    from pocketbert.deploy.signature import sign as sign_bundle
+
+    screen.write(f"signed: {sign_bundle(bundle, key)}")
+
+
+@app.command(
+    epilog=examples(
+        "openssl ec -in private.pem -pubout -out public.pem",
+        "pocketbert verify runs/quickstart/bundle --key public.pem",
+    )
+)
+def verify(
+    bundle: BundleFolder,
+    key: Annotated[Path, typer.Option(help="Public key that must have signed the bundle.")],
+) -> None:
+    """Check a bundle's signature and every byte of it."""
+    from pocketbert.deploy.bundle import read_bundle
+    from pocketbert.deploy.signature import verify_signature
+
+    verify_signature(bundle, key)
+    read_bundle(bundle)
+    screen.write(f"{bundle} is whole and signed with the private key of {key}")
 
 
 @app.command(

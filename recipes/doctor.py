@@ -32,6 +32,7 @@ EXTRAS = {
             "psutil",
         ),
     ),
+    "sign a bundle, verify a signature": ("pocketbert[sign]", ("model-signing", "pyOpenSSL")),
     "run OpenVINO targets": ("pocketbert[openvino]", ("openvino",)),
     "read Parquet files": ("pocketbert[compress]", ("pyarrow",)),
     "load data sets from the hub": ("pocketbert[compress]", ("datasets",)),

@@ -48,11 +48,14 @@ from .student import (
 )
 from .tasks import TASK_KINDS, TaskKind
 from .training import TeacherConfig, TrainingConfig
+from .truncation import HALVES, HEAD, Truncation, halves
 
 __all__ = [
     "ADDED_LATER",
     "EMBEDDINGS",
     "GENERAL",
+    "HALVES",
+    "HEAD",
     "MIN_CHANNELS",
     "STRICT",
     "TASK_KINDS",
@@ -94,11 +97,13 @@ __all__ = [
     "TrainingConfig",
     "TransferConfig",
     "TrimConfig",
+    "Truncation",
     "UnlabelledConfig",
     "Weight",
     "WordsConfig",
     "check",
     "check_fraction",
     "check_positive",
+    "halves",
     "outputs_wanted",
 ]

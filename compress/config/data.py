@@ -6,6 +6,7 @@ from typing import Literal
 from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .sources import Source
 from .tasks import TASK_KINDS
+from .truncation import Keep, Pooling, Truncation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +16,20 @@ class TaskConfig:
     Attributes:
         kind: The task kind.
         labels: Label names; their order gives the class numbers. None where texts have none.
-        max_length: Longest input in tokens; the tail beyond it is cut off.
+        max_length: Longest input in tokens.
+        truncation: What is read of a longer text; see `Truncation`.
+        window_overlap: Of `windows`: tokens that neighbours share; None is a quarter of
+            `max_length`.
+        window_pooling: Of `windows`: how their logits become the text's; None is the mean.
     """
 
     __pydantic_config__ = STRICT
     kind: Literal["text-classification", "masked-language-model"]
     labels: tuple[str, ...] = ()
     max_length: int = 128
+    truncation: Keep = field(default="head", metadata=ADDED_LATER)
+    window_overlap: int | None = field(default=None, metadata=ADDED_LATER)
+    window_pooling: Pooling | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -38,6 +46,40 @@ class TaskConfig:
         check(
             8 <= self.max_length <= 512,
             f"max_length is {self.max_length} tokens, expected 8 to 512",
+        )
+        self._check_windows()
+
+    def _check_windows(self) -> None:
+        if self.truncation != "windows":
+            for name in ("window_overlap", "window_pooling"):
+                check(
+                    getattr(self, name) is None,
+                    f"{name} is given beside truncation: {self.truncation}, expected it beside "
+                    "truncation: windows only",
+                )
+            return
+        check(
+            TASK_KINDS[self.kind].pools_windows,
+            f"truncation is windows, expected head, tail or head+tail where kind is {self.kind!r}: "
+            "its answers cannot be pooled",
+        )
+        overlap = self.window_overlap
+        check(
+            overlap is None or 0 <= overlap <= self.max_length // 2,
+            f"window_overlap is {overlap} tokens, expected 0 to {self.max_length // 2}, half of "
+            "max_length",
+        )
+
+    @property
+    def long_texts(self) -> Truncation:
+        """What is read of a text beyond `max_length`, defaults filled in."""
+        if self.truncation != "windows":
+            return Truncation(keep=self.truncation)
+        overlap = self.max_length // 4 if self.window_overlap is None else self.window_overlap
+        return Truncation(
+            keep="windows",
+            window_overlap=overlap,
+            window_pooling=self.window_pooling or "mean",
         )
 
 

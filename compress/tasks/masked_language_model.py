@@ -5,9 +5,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
-from ..batches import tokenize
+from ..batches import tokenize_split
 from ..config import TeacherConfig
-from ..data import load_description, load_split
 from ..fetch import fetch_model
 from ..folder import load_tokenizer
 from ..masked_language import MaskedLanguageLearner, load_to_be_trained
@@ -33,14 +32,12 @@ def fine_tune(*, config: TeacherConfig, seed: int, data: Path, out: Path) -> dic
     Raises:
         ModelError: The checkpoint cannot be had, or is no encoder with a mask token.
     """
-    max_length = load_description(data).max_length
     folder = fetch_model(config.model)
     tokenizer = load_tokenizer(folder)
     set_seed(seed)
     model = MaskedLanguageLearner(load_to_be_trained(folder, "teacher.model"))
     train, validation, test = (
-        tokenize(load_split(data, split), tokenizer, max_length)
-        for split in ("train", "validation", "test")
+        tokenize_split(data, split, tokenizer, data) for split in ("train", "validation", "test")
     )
     masking = Masking.of(tokenizer, FRACTION)
     hidden_anew = HiddenAnew(train, masking)

@@ -1,10 +1,17 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 
+import jsonschema
 import pytest
 
 from pocketbert.compress.errors import BundleError
 from pocketbert.deploy.bundle import hash_file, read_bundle, write_bundle
+from pocketbert.deploy.engine import Engine
+from pocketbert.deploy.manifest_schema import FILE, manifest_schema
+from pocketbert.deploy.selftest import selftest
 
 
 @pytest.fixture
@@ -88,8 +95,8 @@ def test_model_outside_the_hashes(copy):
 
 
 def test_future_schema_is_named_before_its_unknown_fields(copy):
-    change_manifest(copy, lambda manifest: manifest.update(schema_version=3, quantum=True))
-    with pytest.raises(BundleError, match="schema version 3, this pocketbert reads up to 2"):
+    change_manifest(copy, lambda manifest: manifest.update(schema_version=4, quantum=True))
+    with pytest.raises(BundleError, match="schema version 4, this pocketbert reads up to 3"):
         read_bundle(copy)
 
 
@@ -117,3 +124,95 @@ def test_manifest_that_is_no_json(copy):
 def test_not_a_bundle(tmp_path):
     with pytest.raises(BundleError, match=r"has no manifest\.json"):
         read_bundle(tmp_path / "nothing")
+
+
+def test_the_shipped_schema_is_that_of_the_code():
+    assert json.loads(FILE.read_text()) == manifest_schema()
+
+
+def test_the_schema_takes_a_real_manifest_and_refuses_what_the_code_refuses(bert):
+    schema = json.loads(FILE.read_text())
+    check = jsonschema.Draft202012Validator(schema)
+    check.check_schema(schema)
+    manifest = json.loads((bert.bundle / "manifest.json").read_text())
+    check.validate(manifest)
+    for change in ({"quantum": True}, {"max_length": 10**9}, {"labels": []}, {"targets": [{}]}):
+        with pytest.raises(jsonschema.ValidationError):
+            check.validate(manifest | change)
+
+
+OVERSIZED = {
+    "labels": (lambda m: m.update(labels=["a"] * 70_000), "wrong at `labels`"),
+    "histogram": (lambda m: m.update(length_histogram=[0] * 10_000), "`length_histogram`"),
+    "count": (lambda m: m.update(length_histogram=[10**18]), r"`length_histogram\.0`"),
+    "max_length": (lambda m: m.update(max_length=10**9), "wrong at `max_length`"),
+    "threads": (lambda m: m["targets"][0].update(threads=10**6), r"`targets\.0\.threads`"),
+    "lengths": (lambda m: m["targets"][0].update(lengths=[1] * 1000), r"`targets\.0\.lengths`"),
+    "overlap": (
+        lambda m: m.update(truncation={"keep": "windows", "window_overlap": 31}),
+        "windows share 31 tokens",
+    ),
+    "hash": (lambda m: m["sha256"].update({"golden.json": "x" * 64}), r"sha256\.golden\.json"),
+}
+
+
+@pytest.mark.parametrize("name", OVERSIZED)
+def test_oversized_declarations_are_refused(copy, name):
+    change, message = OVERSIZED[name]
+    change_manifest(copy, change)
+    with pytest.raises(BundleError, match=message) as caught:
+        Engine.open(copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 1_000_000, "is not JSON"),
+        ('{"labels": ' * 300_000, "is not JSON"),
+        ('{"labels": [' + '"a",' * 26_000_000, "has 104000012 bytes, expected at most 4194304"),
+    ],
+    ids=["brackets", "objects", "100 MB"],
+)
+def test_a_hostile_manifest_costs_no_memory(copy, content, message):
+    """In a process of its own, whose memory is capped 300 MB above what the imports take."""
+    (copy / "manifest.json").write_text(content)
+    code = """
+import resource, sys
+from pathlib import Path
+from pocketbert.compress.errors import BundleError
+from pocketbert.deploy.bundle import read_bundle
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + 300_000_000,) * 2)
+try:
+    read_bundle(Path(sys.argv[1]))
+except BundleError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code, copy], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert message in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_pipe_in_a_bundle_is_refused_and_not_read(copy):
+    (copy / "golden.json").unlink()
+    os.mkfifo(copy / "golden.json")
+    with pytest.raises(BundleError, match="is no file"):
+        read_bundle(copy)
+
+
+def test_lazily_the_target_s_files_are_verified_and_the_rest_by_the_selftest(copy):
+    (copy / "calibration.json").write_bytes(b"{}")
+    assert Engine.open(copy, verify="lazy")(["superb"])
+    for refused in (Engine.open, selftest):
+        with pytest.raises(BundleError, match=r"calibration\.json does not have the hash"):
+            refused(copy)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime/model.onnx", "tokenizer.json"])
+def test_lazily_a_changed_file_of_the_target_is_refused(copy, name):
+    with (copy / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(BundleError, match="does not have the hash"):
+        Engine.open(copy, verify="lazy")

@@ -88,6 +88,27 @@ def test_answers_are_those_of_python(program, request, name, batch_size):
     assert len({answer["score"] for answer in found}) > 1
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize(
+    "truncation",
+    [
+        {"keep": "tail"},
+        {"keep": "head+tail"},
+        {"keep": "windows", "window_overlap": 7},
+        {"keep": "windows", "window_pooling": "max"},
+    ],
+)
+def test_long_texts_are_read_as_in_python(program, copy, truncation, batch_size):
+    edit_manifest(copy, lambda raw: raw.update(truncation=truncation))
+    words = "the film is a very dull story of the actors but superb and tender " * 4
+    texts = [words, "superb", words[len(words) // 2 :] + "gripping", ""]
+    found = answers_of(
+        run(program, copy, "--batch-size", batch_size, text="".join(f"{t}\n" for t in texts))
+    )
+    for answer, other in zip(found, Engine.open(copy)(texts, batch_size), strict=True):
+        assert answer["probabilities"] == pytest.approx(other.probabilities, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", BUNDLES)
 def test_selftest_is_that_of_python(program, cpp_onnxruntime, request, name):
     bundle = request.getfixturevalue(name).bundle
@@ -175,9 +196,9 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a manifest": (cut, "is not JSON"),
     "a list as manifest": (
         lambda bundle: (bundle / "manifest.json").write_text("[]"),
-        "expected a manifest of schema version 2",
+        "expected a manifest of schema version 3",
     ),
-    "a later format": (in_manifest(lambda raw: raw.update(schema_version=3)), "schema version 3"),
+    "a later format": (in_manifest(lambda raw: raw.update(schema_version=4)), "schema version 4"),
     "an unknown key": (in_manifest(lambda raw: raw.update(colour="red")), "wrong at `colour`"),
     "an unknown key of a target": (
         in_manifest(lambda raw: raw["targets"][0].update(colour="red")),
@@ -187,6 +208,22 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "text for a number": (
         in_manifest(lambda raw: raw.update(max_length="long")),
         "wrong at `max_length`",
+    ),
+    "a manifest of megabytes": (
+        in_manifest(lambda raw: raw.update(name="a" * (5 << 20))),
+        "expected at most 4194304",
+    ),
+    "labels beyond counting": (
+        in_manifest(lambda raw: raw.update(labels=["a"] * 70_000)),
+        "wrong at `labels`",
+    ),
+    "an input beyond reason": (
+        in_manifest(lambda raw: raw.update(max_length=10**9)),
+        "wrong at `max_length`",
+    ),
+    "windows that do not move on": (
+        in_manifest(lambda raw: raw.update(truncation={"window_overlap": 31})),
+        "windows share 31 tokens",
     ),
     "an unknown runtime": (
         in_manifest(lambda raw: raw["targets"][0].update(runtime="abacus")),
@@ -227,6 +264,11 @@ def test_what_python_refuses_is_refused_in_one_sentence(program, copy, name):
     assert message in done.stderr
     assert done.stderr.startswith("pocketbert-run: ")
     assert "expected" in done.stderr or "update pocketbert" in done.stderr
+
+
+def test_a_signature_is_left_to_python(program, copy):
+    (copy / "model.sig").write_text("{}")
+    assert run(program, copy, text="the film\n").returncode == 0
 
 
 @pytest.mark.parametrize("seed", range(12))

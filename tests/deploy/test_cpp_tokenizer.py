@@ -113,10 +113,12 @@ def make_records(count: int, seed: int) -> list[Record]:
     return records + [Record(first.encode(), second.encode()) for first, second in pairs]
 
 
-def tokenize(program: Path, tokenizer: Path, max_length: int, records: list[Record]) -> list[str]:
+def tokenize(
+    program: Path, tokenizer: Path, max_length: int, records: list[Record], *truncation: str
+) -> list[str]:
     """The lines of the C++ program."""
     done = subprocess.run(
-        [program, tokenizer, str(max_length)],
+        [program, tokenizer, str(max_length), *truncation],
         input=b"".join(record.packed() for record in records),
         capture_output=True,
         check=True,
@@ -141,6 +143,38 @@ def compare(program: Path, folder: Path, name: str) -> int:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_tokens_are_those_of_hugging_face(cpp, tmp_path, name, record_property):
     record_property("texts_compared", compare(cpp / "tests/tokenize", tmp_path, name))
+
+
+@pytest.mark.parametrize("keep", ["tail", "head+tail"])
+def test_long_texts_and_pairs_are_cut_as_hugging_face_does(cpp, tmp_path, keep):
+    variant = VARIANTS["uncased"]
+    path = tmp_path / "tokenizer.json"
+    tokenizer = make_tokenizer(path, variant)
+    if keep == "tail":
+        tokenizer.enable_truncation(9, direction="left")
+    records = make_records(300, seed=5)
+    cut = 0
+    for record, line in zip(
+        records, tokenize(cpp / "tests/tokenize", path, 9, records, keep), strict=True
+    ):
+        expected = record.expected(tokenizer)
+        if keep == "head+tail" and len(expected["ids"]) > 9:
+            expected = {name: ids[:5] + ids[-4:] for name, ids in expected.items()}
+            cut += 1
+        assert json.loads(line) == expected, record
+    assert keep == "tail" or cut > 100
+
+
+def test_windows_are_those_of_hugging_face(cpp, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    tokenizer = make_tokenizer(path, VARIANTS["uncased"])
+    tokenizer.enable_truncation(9, stride=3)
+    records = [record for record in make_records(300, seed=6) if record.second is None]
+    encodings = [tokenizer.encode(record.text.decode(errors="replace")) for record in records]
+    expected = [one.ids for encoding in encodings for one in (encoding, *encoding.overflowing)]
+    lines = tokenize(cpp / "tests/tokenize", path, 9, records, "windows", "3")
+    assert [json.loads(line)["ids"] for line in lines] == expected
+    assert len(expected) > 2 * len(records)
 
 
 def test_there_are_enough_texts():

@@ -24,15 +24,31 @@ struct Encoding {
   std::vector<std::int64_t> type_ids;
 };
 
+// What is read of a text that is longer than the longest input.
+struct Truncation {
+  enum class Keep { head, tail, head_and_tail, windows };
+  enum class Pooling { mean, max };  // of the logits of a text's windows
+
+  Keep keep = Keep::head;
+  std::size_t window_overlap = 0;  // tokens that a window shares with the one before it
+  Pooling window_pooling = Pooling::mean;
+};
+
 // The tokens of Hugging Face's fast tokenizer for BERT's WordPiece. Texts are UTF-8; what is not
 // becomes U+FFFD, as Python's errors="replace" does. May be used from several threads at once.
 class Tokenizer {
  public:
-  // `file` is a tokenizer.json. `max_length` counts special tokens too; the tail is cut off.
-  Tokenizer(const std::filesystem::path& file, std::size_t max_length);
+  // `file` is a tokenizer.json. `max_length` counts special tokens too.
+  Tokenizer(const std::filesystem::path& file, std::size_t max_length, Truncation truncation = {});
 
+  // Of a text that is read in windows the first one.
   Encoding encode(std::string_view text) const;
   Encoding encode(std::string_view text, std::string_view second) const;
+
+  // More than one only where a long text is read in windows.
+  std::vector<Encoding> windows(std::string_view text) const;
+
+  const Truncation& truncation() const;
   std::int64_t pad_id() const;
 
   struct Parts;  // not installed

@@ -44,6 +44,7 @@ std::set<std::string> files_in(const fs::path& root) {
 void check_complete(const fs::path& root, const Manifest& manifest) {
   std::set<std::string> found = files_in(root);
   found.erase(kManifestFile);
+  found.erase(kSignatureFile);
   for (const auto& [name, hash] : manifest.sha256) {
     if (found.erase(name) == 0) {
       throw Error(root.string() + " lacks " + name + ", expected a whole bundle; copy it again");
@@ -68,6 +69,12 @@ Bundle verified(const fs::path& root) {
   const fs::path manifest_file = root / kManifestFile;
   if (fs::is_symlink(manifest_file) || !fs::is_regular_file(manifest_file)) {
     throw Error(root.string() + " has no " + kManifestFile + ", expected the folder of a bundle");
+  }
+  const std::uintmax_t size = fs::file_size(manifest_file);
+  if (size > kMaxManifestBytes) {
+    throw Error(manifest_file.string() + " has " + std::to_string(size) +
+                " bytes, expected at most " + std::to_string(kMaxManifestBytes) +
+                "; do not use this bundle");
   }
   Manifest manifest = parse_manifest(read_file(manifest_file), manifest_file.string());
   for (const auto& [name, hash] : manifest.sha256) check_inside(name);

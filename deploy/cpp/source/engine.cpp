@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -39,6 +40,26 @@ Batch padded(const std::vector<Encoding>& encodings, std::int64_t pad_id) {
   return batch;
 }
 
+// Makes one row of logits of those of a text's windows, whose rows end at `ends`.
+std::vector<float> pooled(const std::vector<float>& logits, const std::vector<std::size_t>& ends,
+                          std::size_t labels, Truncation::Pooling pooling) {
+  std::vector<float> answers;
+  std::size_t start = 0;
+  for (std::size_t end : ends) {
+    for (std::size_t label = 0; label < labels; ++label) {
+      float pool = logits[start * labels + label];
+      for (std::size_t row = start + 1; row < end; ++row) {
+        const float next = logits[row * labels + label];
+        pool = pooling == Truncation::Pooling::max ? std::max(pool, next) : pool + next;
+      }
+      const auto count = static_cast<float>(end - start);
+      answers.push_back(pooling == Truncation::Pooling::mean ? pool / count : pool);
+    }
+    start = end;
+  }
+  return answers;
+}
+
 std::vector<float> softmax(const std::vector<float>& logits) {
   const float highest = *std::max_element(logits.begin(), logits.end());
   std::vector<float> probabilities;
@@ -67,7 +88,8 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
   const Choice choice = choose_target(bundle.manifest.targets, options.target);
   const Target& target = choice.target;
   const int threads = options.threads > 0 ? options.threads : target.threads;
-  Tokenizer tokenizer(bundle.root / kTokenizerFile, bundle.manifest.max_length);
+  Tokenizer tokenizer(bundle.root / kTokenizerFile, bundle.manifest.max_length,
+                      bundle.manifest.truncation);
   const std::string description = target.name + ": " + target.runtime + ", " + target.precision +
                                   " for " + target.isa + ", " + std::to_string(threads) +
                                   (threads == 1 ? " thread; " : " threads; ") + choice.reason;
@@ -77,16 +99,28 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
 }
 
 std::vector<float> Engine::Parts::logits(const std::vector<std::string_view>& texts) const {
-  std::vector<Encoding> encodings;
-  encodings.reserve(texts.size());
-  for (std::string_view text : texts) encodings.push_back(tokenizer.encode(text));
-  std::vector<float> computed = runner->run(padded(encodings, tokenizer.pad_id()));
-  if (computed.size() != texts.size() * labels.size()) {
-    throw Error("the model gives " + std::to_string(computed.size()) + " logits for " +
-                std::to_string(texts.size()) + " texts, expected " + std::to_string(labels.size()) +
-                " for each; build the bundle again");
+  std::vector<Encoding> rows;
+  std::vector<std::size_t> ends;  // of the rows of each text
+  for (std::string_view text : texts) {
+    std::vector<Encoding> windows = tokenizer.windows(text);
+    std::move(windows.begin(), windows.end(), std::back_inserter(rows));
+    ends.push_back(rows.size());
   }
-  return computed;
+  std::vector<float> computed;
+  for (std::size_t start = 0; start < rows.size(); start += texts.size()) {
+    const std::size_t size = std::min(texts.size(), rows.size() - start);
+    const auto first = rows.begin() + static_cast<std::ptrdiff_t>(start);
+    const std::vector<float> some =
+        runner->run(padded({first, first + static_cast<std::ptrdiff_t>(size)}, tokenizer.pad_id()));
+    if (some.size() != size * labels.size()) {
+      throw Error("the model gives " + std::to_string(some.size()) + " logits for " +
+                  std::to_string(size) + " texts, expected " + std::to_string(labels.size()) +
+                  " for each; build the bundle again");
+    }
+    computed.insert(computed.end(), some.begin(), some.end());
+  }
+  if (rows.size() == texts.size()) return computed;
+  return pooled(computed, ends, labels.size(), tokenizer.truncation().window_pooling);
 }
 
 Engine::Engine(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}

@@ -37,6 +37,31 @@ Target read_target(const JsonValue& target) {
   return read;
 }
 
+// Absent before format 3: the head is kept.
+Truncation read_truncation(const JsonValue& manifest, std::size_t max_length) {
+  const std::optional<JsonValue> said = manifest.find("truncation");
+  if (!said) return {};
+  said->allow_only({"keep", "window_overlap", "window_pooling"});
+  const std::map<std::string, Truncation::Keep> keeps = {
+      {"head", Truncation::Keep::head},
+      {"tail", Truncation::Keep::tail},
+      {"head+tail", Truncation::Keep::head_and_tail},
+      {"windows", Truncation::Keep::windows}};
+  Truncation read{};
+  if (const std::optional<JsonValue> keep = said->find("keep")) {
+    read.keep = keeps.at(keep->one_of({"head", "tail", "head+tail", "windows"}));
+  }
+  if (const std::optional<JsonValue> overlap = said->find("window_overlap")) {
+    const auto most = static_cast<std::int64_t>(max_length);
+    read.window_overlap = static_cast<std::size_t>(overlap->integer(0, most));
+  }
+  if (const std::optional<JsonValue> pooling = said->find("window_pooling")) {
+    const bool mean = pooling->one_of({"mean", "max"}) == "mean";
+    read.window_pooling = mean ? Truncation::Pooling::mean : Truncation::Pooling::max;
+  }
+  return read;
+}
+
 // Fields that are for people and for later stages.
 void check_the_rest(const JsonValue& manifest) {
   manifest.at("name").text();
@@ -63,12 +88,13 @@ Manifest parse_manifest(const std::string& text, const std::string& name) {
     }
   }
   manifest.allow_only({"schema_version", "name", "created", "task", "labels", "max_length",
-                       "inputs", "outputs", "targets", "length_histogram", "lineage", "measured",
+                       "truncation", "inputs", "outputs", "targets", "length_histogram", "lineage", "measured",
                        "sha256"});
   check_the_rest(manifest);
   Manifest read{};
   read.labels = manifest.at("labels").texts();
-  read.max_length = static_cast<std::size_t>(manifest.at("max_length").integer(1, INT32_MAX));
+  read.max_length = static_cast<std::size_t>(manifest.at("max_length").integer(1, kMaxLength));
+  read.truncation = read_truncation(manifest, read.max_length);
   for (const JsonValue& target : manifest.at("targets").items()) {
     read.targets.push_back(read_target(target));
   }
@@ -76,6 +102,9 @@ Manifest parse_manifest(const std::string& text, const std::string& name) {
     for (const auto& [path, hash] : hashes->members()) read.sha256.emplace(path, hash.text());
   }
   if (read.labels.empty()) manifest.at("labels").refuse("empty");
+  if (read.labels.size() > kMaxLabels) {
+    manifest.at("labels").refuse("longer than " + std::to_string(kMaxLabels));
+  }
   return read;
 }
 

@@ -2,19 +2,27 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "json_value.hpp"
+#include "pocketbert.hpp"
 
 namespace pocketbert {
 
-constexpr int kSchemaVersion = 2;
+constexpr int kSchemaVersion = 3;
 constexpr const char* kManifestFile = "manifest.json";
 constexpr const char* kTokenizerFile = "tokenizer.json";
 constexpr const char* kGoldenFile = "golden.json";
+constexpr const char* kSignatureFile = "model.sig";  // for people and for Python to verify
+
+// What a manifest may ask for, as in Python.
+constexpr std::size_t kMaxManifestBytes = 4U << 20U;
+constexpr std::int64_t kMaxLength = 8192;
+constexpr std::size_t kMaxLabels = 1U << 16U;
 
 // One way to run the model.
 struct Target {
@@ -30,6 +38,7 @@ struct Target {
 struct Manifest {
   std::vector<std::string> labels;            // in the order of the logits
   std::size_t max_length;                     // longest input in tokens
+  Truncation truncation;                      // of a longer text
   std::vector<Target> targets;                // the best first
   std::map<std::string, std::string> sha256;  // of every file but the manifest, by its path
 };

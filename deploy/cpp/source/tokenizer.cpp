@@ -36,6 +36,8 @@ std::size_t special_tokens_in(const Template& parts) {
   return count;
 }
 
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+
 void check_room(const Template& parts, std::size_t max_length) {
   const std::size_t special = special_tokens_in(parts);
   if (max_length < special) {
@@ -45,9 +47,19 @@ void check_room(const Template& parts, std::size_t max_length) {
   }
 }
 
+// What is left of a text's ids.
+void cut(std::vector<std::int64_t>& ids, std::size_t size, Truncation::Keep keep) {
+  if (ids.size() <= size) return;
+  if (keep == Truncation::Keep::tail) {
+    ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(size));
+  } else {
+    ids.resize(size);
+  }
+}
+
 // Cuts the longer text first, as the strategy LongestFirst does.
 void truncate(std::vector<std::int64_t>& first, std::vector<std::int64_t>& second,
-              std::size_t limit) {
+              std::size_t limit, Truncation::Keep keep) {
   if (first.size() + second.size() <= limit) return;
   const bool first_is_longer = first.size() > second.size();
   std::size_t shorter = std::min(first.size(), second.size());
@@ -56,45 +68,22 @@ void truncate(std::vector<std::int64_t>& first, std::vector<std::int64_t>& secon
     shorter = limit / 2;
     longer = shorter + limit % 2;
   }
-  const auto cut = [](std::vector<std::int64_t>& ids, std::size_t size) {
-    ids.resize(std::min(ids.size(), size));
-  };
-  cut(first, first_is_longer ? longer : shorter);
-  cut(second, first_is_longer ? shorter : longer);
+  cut(first, first_is_longer ? longer : shorter, keep);
+  cut(second, first_is_longer ? shorter : longer, keep);
 }
 
-}  // namespace
-
-Tokenizer::Parts::Parts(TokenizerFile file, std::size_t longest)
-    : raw_tokens(raw_of(file.added_tokens)),
-      normalize(file.normalizer),
-      normalized_tokens(normalized_of(file.added_tokens, normalize)),
-      word_piece(std::move(file.vocabulary), file.unknown_id, file.continuing_prefix,
-                 file.max_characters_of_word),
-      single(std::move(file.single)),
-      pair(std::move(file.pair)),
-      pad_id(file.pad_id),
-      max_length(longest) {
-  check_room(single, max_length);
+// The first and the last half of what the model may read, special tokens included.
+void keep_halves(std::vector<std::int64_t>& ids, std::size_t max_length) {
+  if (ids.size() <= max_length) return;
+  const auto last = static_cast<std::ptrdiff_t>(max_length / 2);
+  const auto first = static_cast<std::ptrdiff_t>(max_length) - last;
+  ids.erase(ids.begin() + first, ids.end() - last);
 }
 
-Encoding Tokenizer::Parts::encode(std::string_view text, const std::string_view* second) const {
-  const Template& parts = second != nullptr ? pair : single;
-  check_room(parts, max_length);
-  const std::size_t limit = max_length - special_tokens_in(parts);
-  std::vector<std::int64_t> first_ids;
-  std::vector<std::int64_t> second_ids;
-  if (second == nullptr) {
-    first_ids = ids_of(text, limit);  // the rest of a long text need not be cut into tokens
-  } else {
-    constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
-    first_ids = ids_of(text, kAll);
-    second_ids = ids_of(*second, kAll);
-    truncate(first_ids, second_ids, limit);
-  }
-
+Encoding assembled(const Template& parts, const std::vector<std::int64_t>& first_ids,
+                   const std::vector<std::int64_t>& second_ids) {
   Encoding encoding;
-  encoding.ids.reserve(max_length - limit + first_ids.size() + second_ids.size());
+  encoding.ids.reserve(special_tokens_in(parts) + first_ids.size() + second_ids.size());
   for (const TemplatePart& part : parts) {
     const std::vector<std::int64_t>& ids = part.kind == TemplatePart::Kind::first_text ? first_ids
                                            : part.kind == TemplatePart::Kind::second_text
@@ -104,6 +93,69 @@ Encoding Tokenizer::Parts::encode(std::string_view text, const std::string_view*
     encoding.type_ids.resize(encoding.ids.size(), part.type_id);
   }
   return encoding;
+}
+
+}  // namespace
+
+Tokenizer::Parts::Parts(TokenizerFile file, std::size_t longest, Truncation cut_by)
+    : raw_tokens(raw_of(file.added_tokens)),
+      normalize(file.normalizer),
+      normalized_tokens(normalized_of(file.added_tokens, normalize)),
+      word_piece(std::move(file.vocabulary), file.unknown_id, file.continuing_prefix,
+                 file.max_characters_of_word),
+      single(std::move(file.single)),
+      pair(std::move(file.pair)),
+      pad_id(file.pad_id),
+      max_length(longest),
+      truncation(cut_by) {
+  check_room(single, max_length);
+  const std::size_t room = max_length - special_tokens_in(single);
+  const bool windows = truncation.keep == Truncation::Keep::windows;
+  if ((windows || truncation.window_overlap > 0) && truncation.window_overlap >= room) {
+    throw Error("windows share " + std::to_string(truncation.window_overlap) +
+                " tokens, expected less than " + std::to_string(room) +
+                ", which is all that a window reads of the text; build the bundle again");
+  }
+}
+
+Encoding Tokenizer::Parts::encode(std::string_view text, const std::string_view* second) const {
+  const Template& parts = second != nullptr ? pair : single;
+  check_room(parts, max_length);
+  const std::size_t limit = max_length - special_tokens_in(parts);
+  // Where the head is kept, the rest of a long text need not be cut into tokens.
+  const bool head_only = truncation.keep == Truncation::Keep::head ||
+                         truncation.keep == Truncation::Keep::windows;
+  std::vector<std::int64_t> first_ids =
+      ids_of(text, second == nullptr && head_only ? limit : kAll);
+  std::vector<std::int64_t> second_ids;
+  if (second != nullptr) second_ids = ids_of(*second, kAll);
+  if (truncation.keep != Truncation::Keep::head_and_tail) {
+    if (second == nullptr) {
+      cut(first_ids, limit, truncation.keep);
+    } else {
+      truncate(first_ids, second_ids, limit, truncation.keep);
+    }
+    return assembled(parts, first_ids, second_ids);
+  }
+  Encoding encoding = assembled(parts, first_ids, second_ids);
+  keep_halves(encoding.ids, max_length);
+  keep_halves(encoding.type_ids, max_length);
+  return encoding;
+}
+
+std::vector<Encoding> Tokenizer::Parts::windows(std::string_view text) const {
+  if (truncation.keep != Truncation::Keep::windows) return {encode(text, nullptr)};
+  const std::size_t limit = max_length - special_tokens_in(single);
+  const std::vector<std::int64_t> ids = ids_of(text, kAll);
+  std::vector<Encoding> found;
+  for (std::size_t start = 0;; start += limit - truncation.window_overlap) {
+    const std::size_t end = std::min(start + limit, ids.size());
+    const auto at = [&](std::size_t place) {
+      return ids.begin() + static_cast<std::ptrdiff_t>(place);
+    };
+    found.push_back(assembled(single, {at(start), at(end)}, {}));
+    if (end == ids.size()) return found;
+  }
 }
 
 std::vector<std::int64_t> Tokenizer::Parts::ids_of(std::string_view text, std::size_t limit) const {
@@ -134,14 +186,21 @@ std::vector<std::int64_t> Tokenizer::Parts::ids_of(std::string_view text, std::s
   return ids;
 }
 
-Tokenizer::Tokenizer(const std::filesystem::path& file, std::size_t max_length)
-    : parts_(std::make_shared<Parts>(read_tokenizer_file(file), max_length)) {}
+Tokenizer::Tokenizer(const std::filesystem::path& file, std::size_t max_length,
+                     Truncation truncation)
+    : parts_(std::make_shared<Parts>(read_tokenizer_file(file), max_length, truncation)) {}
 
 Encoding Tokenizer::encode(std::string_view text) const { return parts_->encode(text, nullptr); }
 
 Encoding Tokenizer::encode(std::string_view text, std::string_view second) const {
   return parts_->encode(text, &second);
 }
+
+std::vector<Encoding> Tokenizer::windows(std::string_view text) const {
+  return parts_->windows(text);
+}
+
+const Truncation& Tokenizer::truncation() const { return parts_->truncation; }
 
 std::int64_t Tokenizer::pad_id() const { return parts_->pad_id; }
 

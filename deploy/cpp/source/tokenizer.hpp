@@ -16,9 +16,11 @@
 namespace pocketbert {
 
 struct Tokenizer::Parts {
-  Parts(TokenizerFile file, std::size_t max_length);
+  Parts(TokenizerFile file, std::size_t max_length, Truncation truncation);
 
   Encoding encode(std::string_view text, const std::string_view* second) const;
+
+  std::vector<Encoding> windows(std::string_view text) const;
 
   // Ids of valid UTF-8 without special tokens, no more than `limit`.
   std::vector<std::int64_t> ids_of(std::string_view text, std::size_t limit) const;
@@ -32,6 +34,7 @@ struct Tokenizer::Parts {
   Template pair;
   std::int64_t pad_id;
   std::size_t max_length;
+  Truncation truncation;
 };
 
 }  // namespace pocketbert
