@@ -76,7 +76,7 @@ class Engine:
             verify_signature(root, Path(trusted_key))
         found = read_bundle(root, verify)
         if verify == "lazy":
-            chosen, _ = choose_target(found.manifest.targets, target)
+            chosen, _ = choose_target(found, target)
             found.check_hashes(found.files_of(chosen))
         return cls.from_bundle(found, target, threads)
 

@@ -103,7 +103,9 @@ def cases_of_bundle(bundle: Path, texts: Sequence[str]) -> list[Case]:
     """
     manifest = read_bundle(bundle).manifest
     texts = texts or json.loads((bundle / GOLDEN).read_text(encoding="utf-8"))["texts"]
-    encoded = _encoded(Tokenizer(bundle / TOKENIZER, manifest.max_length), texts)
+    encoded = _encoded(
+        Tokenizer(bundle / TOKENIZER, manifest.max_length, manifest.truncation), texts
+    )
     reasons = {target.name: why_not_here(bundle, target) for target in manifest.targets}
     here = [target for target in manifest.targets if reasons[target.name] is None]
     if not here:
