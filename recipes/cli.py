@@ -79,6 +79,15 @@ app = typer.Typer(
 )
 
 
+export = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Write a bundle in the form of another server.",
+    epilog=examples("pocketbert export triton runs/quickstart/bundle --out models"),
+)
+app.add_typer(export, name="export")
+
+
 @app.callback()
 def _describe() -> None:
     """From a full BERT to a small, measured engine: one recipe, one command."""
@@ -358,6 +367,75 @@ def verify(
     verify_signature(bundle, key)
     read_bundle(bundle)
     screen.write(f"{bundle} is whole and signed with the private key of {key}")
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert serve runs/quickstart/bundle --name quickstart",
+        "pocketbert serve runs/quickstart/bundle --host 0.0.0.0 --port 80 --max-batch 32",
+        'curl localhost:8000/v2/models/quickstart/infer -d \'{"inputs": [{"name": "text", '
+        '"shape": [1], "datatype": "BYTES", "data": ["a moving film"]}]}\'',
+    )
+)
+def serve(
+    bundle: BundleFolder,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model in addresses; the bundle's if not given.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
+    threads: Threads = None,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Texts of several requests that are computed at once.")
+    ] = 8,
+    max_wait_ms: Annotated[
+        float, typer.Option(min=0, help="Longest that a text waits for others; 0 takes what waits.")
+    ] = 0,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="Texts taken in at a time; more are answered with 429.")
+    ] = 256,
+    max_body_bytes: Annotated[
+        int, typer.Option(min=1, help="Longest body of a request.")
+    ] = 1_048_576,
+    quiet: Quiet = False,
+) -> None:
+    """Answer texts over HTTP: Open Inference Protocol (v2), /metrics, and a page to try at /.
+
+    Without a login and without TLS: put a proxy before it where others can reach it.
+    SIGTERM and Ctrl-C end it when everything that it took in is answered.
+    """
+    from pocketbert.deploy.serve.batcher import BatchConfig
+    from pocketbert.deploy.serve.server import serve as run_server
+    from pocketbert.deploy.serve.service import ServeConfig
+
+    screen.log_to_stderr(quiet)
+    batch = BatchConfig(max_batch=max_batch, max_wait_ms=max_wait_ms, max_waiting=max_waiting)
+    config = ServeConfig(batch=batch, max_body_bytes=max_body_bytes)
+    run_server(bundle, config, host=host, port=port, name=name, target=target, threads=threads)
+
+
+@export.command(
+    name="triton",
+    epilog=examples(
+        "pocketbert export triton runs/quickstart/bundle --out models",
+        "tritonserver --model-repository models   # in its container, after pip install tokenizers",
+    ),
+)
+def export_triton(
+    bundle: BundleFolder,
+    out: Annotated[Path, typer.Option(metavar="REPO", help="A new folder.")],
+    target: Annotated[str | None, typer.Option(help="A target that ONNX Runtime runs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model repository of Triton Inference Server: texts in, labels out."""
+    from pocketbert.deploy.triton.repository import export_triton as write_repository
+
+    written = write_repository(bundle, out, target)
+    if as_json:
+        screen.write_json({"repository": str(out), "target": asdict(written)})
+    else:
+        screen.write(f"{out}: {written.name}, {written.precision} for {written.isa}")
 
 
 @app.command(

@@ -34,6 +34,7 @@ EXTRAS = {
     ),
     "sign a bundle, verify a signature": ("pocketbert[sign]", ("model-signing", "pyOpenSSL")),
     "run OpenVINO targets": ("pocketbert[openvino]", ("openvino",)),
+    "serve a bundle": ("pocketbert[serve]", ("fastapi", "uvicorn", "prometheus-client")),
     "read Parquet files": ("pocketbert[compress]", ("pyarrow",)),
     "load data sets from the hub": ("pocketbert[compress]", ("datasets",)),
 }

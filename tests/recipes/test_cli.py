@@ -17,6 +17,8 @@ COMMANDS = [
     "predict",
     "selftest",
     "build",
+    "serve",
+    "export",
     "latency-table",
     "report",
     "doctor",

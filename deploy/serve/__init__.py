@@ -1,0 +1,1 @@
+"""`pocketbert serve`: an engine behind HTTP."""

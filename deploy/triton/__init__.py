@@ -1,0 +1,1 @@
+"""`pocketbert export triton`: a bundle as a model repository of Triton Inference Server."""
