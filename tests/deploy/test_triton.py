@@ -6,6 +6,7 @@ No Triton server is at hand: its module is stood in for, its scheduling is not t
 import ast
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,12 +14,15 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import onnxruntime
 import pytest
+import tokenizers
 import tritonclient
 from google.protobuf import json_format, text_format
 
+from pocketbert.compress.config import Truncation
 from pocketbert.compress.errors import BundleError, UserError
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.engine import Engine
+from pocketbert.deploy.tokenizer import Tokenizer
 from pocketbert.deploy.triton.repository import export_triton
 
 MODELS = ("tiny", "tiny_tokenizer", "tiny_engine", "tiny_answer")
@@ -159,7 +163,34 @@ def test_a_target_that_onnxruntime_does_not_run_is_refused(bert, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_labels_with_quotes_survive_the_configuration(bert, repository, configs):
+@pytest.mark.parametrize("keep", ["head", "tail"])
+def test_of_a_long_text_the_same_part_is_read(bert, tmp_path, keep):
+    bundle = _keeping(keep, bert.bundle, tmp_path)
+    export_triton(bundle, tmp_path / "models")
+    ours = Tokenizer(bundle / "tokenizer.json", 32, Truncation(keep=keep))
+    file = tmp_path / "models/tiny_tokenizer/1/tokenizer.json"
+    theirs = tokenizers.Tokenizer.from_file(str(file))
+    text = "dull " * 40 + "superb " * 40
+    assert theirs.encode(text).ids == ours.encode([text])["input_ids"][0].tolist()
+
+
+def test_what_the_tokenizers_library_cannot_cut_is_refused(bert, tmp_path):
+    bundle = _keeping("windows", bert.bundle, tmp_path)
+    with pytest.raises(BundleError, match="reads windows of a long text, expected one of: head"):
+        export_triton(bundle, tmp_path / "models")
+
+
+def _keeping(keep, bundle, folder):
+    """A copy of a bundle that reads another part of long texts."""
+    copy = folder / "bundle"
+    shutil.copytree(bundle, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["truncation"] = {"keep": keep}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def test_the_labels_are_those_of_the_bundle(bert, repository, configs):
     labels = json.loads(configs["tiny_answer"].parameters["labels"].string_value)
     assert tuple(labels) == read_bundle(bert.bundle).manifest.labels
 
