@@ -106,8 +106,15 @@ def compile_bundle(
     for target in targets:
         if needs_building(target.runtime) and why_not(target.runtime) is None:
             logger.info(build_here(bundle, target, rebuild=False, fallback=None))
-        if why_not_here(bundle.root, target) is None:
+        reason = why_not_here(bundle.root, target)
+        if reason is None:
             _check_here(bundle.root, target.name)
+        else:
+            logger.warning(
+                "%s is not tested: %s; run `pocketbert selftest` where it will run",
+                target.name,
+                reason,
+            )
     return _summary(bundle.root, built[0], targets) | measured | zeros
 
 

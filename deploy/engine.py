@@ -181,8 +181,8 @@ def choose_target(bundle: Bundle, name: str | None) -> tuple[Target, str]:
             return target, "; ".join([why, *passed_over])
         passed_over.append(f"{target.name} cannot run here: {reason}")
     raise BundleError(
-        f"{'; '.join(passed_over)}; install what is missing, or compile for this machine "
-        "(compile.isa and compile.target in the recipe)"
+        f"{'; '.join(passed_over)}; take the bundle to a machine that can, install what is "
+        "missing, or compile for this machine (compile.isa and compile.target in the recipe)"
     )
 
 

@@ -57,6 +57,8 @@ def run(recipe: Recipe, work: Path, until: str | None = None) -> Run:
     if steps[-1].name == "report":
         _check_engine_runs_here(recipe, "stop with --until compile")
         _check_gates_can_be_measured(recipe)
+    if any(step.name == "check-int8" for step in steps):
+        _check_engine_runs_here(recipe, "leave out qat.only_below")
     if any(step.name == "latency-table" for step in steps):
         _check_engine_runs_here(recipe, "name a table measured there in prune.latency_table")
     if any(step.name == "compile" for step in steps):

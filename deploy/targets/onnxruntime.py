@@ -34,7 +34,7 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
     model, reference = scratch / "model.onnx", scratch / "reference.onnx"
     edits = _write(model, reference, ingredients)
     path = f"{name}/model.onnx"
-    int8_matmuls, float_weight_matmuls = _count_matmuls(model)
+    int8_matmuls, float_weight_matmuls = count_matmuls(_optimized(model))
     target = Target(
         name=name,
         runtime="onnxruntime",
@@ -70,6 +70,12 @@ def lower(model: ModelProto, float_model: ModelProto, isa: Isa) -> dict[str, int
     return edits
 
 
+def count_matmuls(optimized: ModelProto) -> tuple[int, int]:
+    """Count products with weights, INT8 and float, in a graph that ONNX Runtime executes."""
+    operators = Counter(node.op_type for node in optimized.graph.node)
+    return sum(operators[name] for name in INTEGER_MATMULS), len(weight_matmuls(optimized))
+
+
 def _write(path: Path, reference_path: Path, ingredients: Ingredients) -> dict[str, int]:
     """Write the model that ships, and the same numbers as plain Q/DQ operators.
 
@@ -90,10 +96,8 @@ def _write(path: Path, reference_path: Path, ingredients: Ingredients) -> dict[s
     return edits
 
 
-def _count_matmuls(path: Path) -> tuple[int, int]:
-    """Count products with weights, INT8 and float, in the graph that ONNX Runtime executes."""
+def _optimized(path: Path) -> ModelProto:
+    """The graph that ONNX Runtime executes."""
     optimized_path = path.with_name("optimized.onnx")
     OrtRunner(path, optimized_path=optimized_path)
-    optimized = onnx.load_model(optimized_path)
-    operators = Counter(node.op_type for node in optimized.graph.node)
-    return sum(operators[name] for name in INTEGER_MATMULS), len(weight_matmuls(optimized))
+    return onnx.load_model(optimized_path)

@@ -101,6 +101,18 @@ def test_an_engine_that_cannot_run_here_is_said_before_anything_is_spent(write, 
     assert not (here / "work").exists()
 
 
+def test_int8_is_not_checked_for_another_processor(write, here, monkeypatch):
+    (here / "reviews.csv").write_text("review,stars\n")
+    monkeypatch.setattr("pocketbert.recipes.run.available_isas", lambda: ("x86_64", "any"))
+    qat = (
+        "qat={only_below: 0.9, objectives: {logits: {weight: 1.0}}, "
+        "training: {epochs: 1, learning_rate: 1e-4}}"
+    )
+    with pytest.raises(UserError, match=r"measured here; leave out qat\.only_below, or set"):
+        run(load_recipe(write(), ["compile.isa=arm64", qat]), here / "work", until="compile")
+    assert not (here / "work").exists()
+
+
 def test_a_missing_openvino_is_said_before_anything_is_spent(write, here, monkeypatch):
     (here / "reviews.csv").write_text("review,stars\n")
     row = Row("nowhere:open_target", "no_such_package", "pip install it")

@@ -36,7 +36,8 @@ Choice choose_target(const std::vector<Target>& targets, const std::string& name
     throw Error("the bundle has no target '" + name + "', expected one of: " + joined(names, ", "));
   }
   throw Error(joined(passed_over, "; ") +
-              "; compile for this machine (compile.isa and compile.target in the recipe)");
+              "; take the bundle to a machine that can, or compile for this machine (compile.isa "
+              "and compile.target in the recipe)");
 }
 
 std::optional<std::string> why_not_here(const Target& target) {
