@@ -46,11 +46,15 @@ GOLDEN_TOLERANCE_INT8_IN_16_BITS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A target to build: its name, its runtime, and the quantize folder that it is made from."""
+    """A target to build: its name, its runtime, and the quantize folder that it is made from.
+
+    Also the instruction set, where that is not the one that the bundle is built for.
+    """
 
     name: str
     runtime: str
     quantized: Path | None
+    isa: Isa | None = None
 
 
 def compile_bundle(
@@ -134,8 +138,12 @@ def _summary(bundle: Path, first: Built, targets: Sequence[Target]) -> dict[str,
 
 def _variants(config: CompileConfig, quantized: Path | None, dynamic: Path | None) -> list[Variant]:
     """List what is built, in the order of the bundle; `auto` is every runtime and every method."""
+    further = [
+        Variant(name=f"onnxruntime-{isa}", runtime="onnxruntime", quantized=quantized, isa=isa)
+        for isa in config.also_isa
+    ]
     if config.target != "auto":
-        return _named((config.target, *config.also), quantized)
+        return _named((config.target, *config.also), quantized) + further
     methods = {"int8": quantized, "int8-dynamic": dynamic, "float": None}
     candidates = [
         Variant(name=f"{runtime}-{method}", runtime=runtime, quantized=folder)
@@ -146,7 +154,7 @@ def _variants(config: CompileConfig, quantized: Path | None, dynamic: Path | Non
     ]
     names = {variant.name for variant in candidates}
     also = [one for one in _named(config.also, quantized) if one.name not in names]
-    return candidates + also
+    return candidates + also + further
 
 
 def _named(runtimes: Sequence[str], quantized: Path | None) -> list[Variant]:
@@ -169,7 +177,7 @@ def _can_be_built(runtime: str, method: str, quantized: Path | None) -> bool:
 def _build(variant: Variant, ingredients: Ingredients, scratch: Path) -> Built:
     folder = scratch / variant.name
     folder.mkdir()
-    isa: Isa = ingredients.isa if variant.quantized is not None else "any"
+    isa: Isa = "any" if variant.quantized is None else variant.isa or ingredients.isa
     return build_target(
         variant.runtime,
         variant.name,

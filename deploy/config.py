@@ -130,6 +130,7 @@ FLOAT_PRECISIONS = {
 }
 
 TargetName: TypeAlias = Literal["onnxruntime", "openvino", "tensorrt"]
+IsaName: TypeAlias = Literal["x86_64", "x86_64_vnni", "arm64"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,8 @@ class CompileConfig:
         target: The runtime; `auto` builds all that this machine can run and keeps the best.
         also: Further runtimes, for other machines, whose targets go into the same bundle.
         isa: Instruction set that the INT8 layout is lowered for; `auto` is this machine's.
+        also_isa: Further ones, of other machines: each is one more target of ONNX Runtime in the
+            bundle, with golden answers of its own.
         float_precision: Number format of what is not INT8; None is what the runtime is fastest
             with (FP32 in ONNX Runtime, BF16 in OpenVINO where the processor has it, FP16 in
             TensorRT).
@@ -152,7 +155,8 @@ class CompileConfig:
     __pydantic_config__ = STRICT
     target: Literal["auto"] | TargetName = "onnxruntime"
     also: tuple[TargetName, ...] = field(default=(), metadata=ADDED_LATER)
-    isa: Literal["auto", "x86_64", "x86_64_vnni", "arm64"] = "auto"
+    isa: Literal["auto"] | IsaName = "auto"
+    also_isa: tuple[IsaName, ...] = field(default=(), metadata=ADDED_LATER)
     float_precision: Literal["float32", "bfloat16", "float16"] | None = field(
         default=None, metadata=ADDED_LATER
     )
@@ -181,6 +185,9 @@ class CompileConfig:
             )
         twice = next((name for name in names if names.count(name) > 1), None)
         check(twice is None, f"also names {twice!r} twice, expected every target once")
+        isas = (self.isa, *self.also_isa)
+        twice = next((isa for isa in isas if isas.count(isa) > 1), None)
+        check(twice is None, f"also_isa names {twice!r} twice, expected every instruction set once")
         check(
             self.choose is None or self.target == "auto",
             f"choose is a section, expected none (null) with target {self.target!r}, because only "

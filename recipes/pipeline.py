@@ -461,4 +461,7 @@ def _for_this_machine(config: CompileConfig | None) -> CompileConfig:
     """Say `auto` out loud, so that a cache shared by two machines keeps their engines apart."""
     assert config is not None  # the schema wants one where there is an engine
     best = available_isas()[0]
-    return replace(config, isa=best) if config.isa == "auto" and best != "any" else config
+    if config.isa != "auto" or best == "any":
+        return config
+    others = tuple(isa for isa in config.also_isa if isa != best)
+    return replace(config, isa=best, also_isa=others)

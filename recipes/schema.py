@@ -156,6 +156,11 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
     yield from _gate_problems(recipe)
     if recipe.qat and not recipe.quantize:
         yield "qat is a section, expected none (null) without quantize, which it prepares for"
+    if recipe.compile and recipe.compile.also_isa and not recipe.quantize:
+        yield (
+            f"compile.also_isa is {list(recipe.compile.also_isa)}, expected none without quantize, "
+            "because a float model runs on any processor"
+        )
     isa = recipe.compile.isa if recipe.compile else None
     if recipe.qat and recipe.qat.weight_bits == 8 and isa == "x86_64":
         yield (

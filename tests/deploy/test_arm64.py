@@ -51,12 +51,12 @@ evaluate: {{latency_texts: 20}}
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="this machine is not x86-64")
 
 
-def compiled(stages, out: Path, *, quantized: bool = True) -> Path:
-    """The bundle of a model for ARM64."""
+def compiled(stages, out: Path, *, quantized: bool = True, **config) -> Path:
+    """The bundle of a model, by default for ARM64."""
     out.mkdir()
     compile_bundle(
         out=out,
-        config=CompileConfig(isa="arm64"),
+        config=CompileConfig(**(config or {"isa": "arm64"})),
         data=stages.data,
         exported=stages.exported,
         quantized=stages.quantized if quantized else None,
@@ -74,6 +74,11 @@ def for_arm64(bert, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def in_float(bert, tmp_path_factory) -> Path:
     return compiled(bert, tmp_path_factory.mktemp("arm64") / "float", quantized=False)
+
+
+@pytest.fixture(scope="module")
+def for_both(bert, tmp_path_factory) -> Path:
+    return compiled(bert, tmp_path_factory.mktemp("arm64") / "both", also_isa=("arm64",))
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +146,38 @@ def test_what_was_not_tested_when_it_was_compiled_is_said(bert, tmp_path, caplog
     compiled(bert, tmp_path / "int8")
     assert "onnxruntime is not tested: it was compiled for arm64" in caplog.text
     assert "`pocketbert selftest` where it will run" in caplog.text
+
+
+@on_x86
+def test_a_bundle_for_two_processors_has_golden_answers_for_each(for_both):
+    first, second = read_bundle(for_both).manifest.targets
+    assert first.isa.startswith("x86_64")
+    assert (second.name, second.isa) == ("onnxruntime-arm64", "arm64")
+    golden = json.loads((for_both / "golden.json").read_text())["targets"]
+    assert golden.keys() == {first.name, second.name}
+    assert "onnxruntime: onnxruntime" in Engine.open(for_both).describe()
+    with pytest.raises(BundleError, match="onnxruntime-arm64 cannot run here"):
+        Engine.open(for_both, "onnxruntime-arm64")
+    types = [activation_types(for_both / target.path) for target in (first, second)]
+    assert types == [{onnx.TensorProto.UINT8}, {onnx.TensorProto.INT8}]
+
+
+def activation_types(path: Path) -> set[int]:
+    graph = onnx.load_model(path).graph
+    stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    return {stored[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"}
+
+
+@pytest.mark.slow
+@on_x86
+def test_each_processor_takes_its_own_target_of_one_bundle(machine, for_both):
+    assert selftest(for_both).passed
+    there = json.loads(machine.pocketbert("selftest", for_both, "--json").stdout)
+    assert there["passed"]
+    assert there["engine"].startswith("onnxruntime-arm64: ")
+    assert "onnxruntime cannot run here: it was compiled for x86_64" in there["engine"]
+    in_cpp = json.loads(machine.cpp("pocketbert-run", "--selftest", for_both))
+    assert in_cpp == there
 
 
 @pytest.mark.slow

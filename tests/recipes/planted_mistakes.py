@@ -78,6 +78,17 @@ PLANTED = {
         "small.yaml:37: quantize.method is weight_only, expected static or smoothquant with auto "
         "in compile, because ONNX Runtime alone runs that layout (auto tries dynamic by itself)",
     ),
+    "an instruction set named twice": (
+        "  isa: auto",
+        "  isa: arm64\n  also_isa: [x86_64, arm64]",
+        "small.yaml:38: compile.also_isa names 'arm64' twice, expected every instruction set once",
+    ),
+    "an instruction set without INT8": (
+        "quantize:\n  calibration_examples: 64\ncompile:\n",
+        "compile:\n  also_isa: [arm64]\n",
+        "small.yaml:37: compile.also_isa is ['arm64'], expected none without quantize, because a "
+        "float model runs on any processor",
+    ),
     "float format that a runtime lacks": (
         "  isa: auto",
         "  float_precision: bfloat16",

@@ -68,7 +68,7 @@ get_debian() {
 }
 
 get_wheels() {
-    "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
         --only-binary :all: --python-version 3.11 --platform manylinux_2_28_aarch64 \
         --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 \
         --target site-packages --requirement "$here/wheels.txt"
@@ -104,7 +104,7 @@ END
     cat > python << 'END'
 #!/bin/sh
 folder=$(dirname "$(realpath "$0")")
-exec env PYTHONPATH="$folder/site-packages:${PYTHONPATH:-}" PYTHONDONTWRITEBYTECODE=1 \
+exec env PYTHONPATH="$folder/site-packages:${PYTHONPATH:-}" PYTHONPYCACHEPREFIX="$folder/bytecode" \
     qemu-aarch64-static -cpu cortex-a76 -L "$folder/root" "$folder/root/usr/bin/python3.11" "$@"
 END
     chmod +x run python

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "pocketbert.hpp"
 
@@ -22,8 +23,9 @@ int main(int count, char** arguments) {
       std::cin.get();
       std::string text(size, '\0');
       std::cin.read(text.data(), static_cast<std::streamsize>(size));
+      const std::vector<std::vector<float>> logits = engine.logits({text});
       const char* before = "[";
-      for (const float logit : engine.logits({text})[0]) {
+      for (const float logit : logits[0]) {
         std::cout << before << logit;
         before = ",";
       }
