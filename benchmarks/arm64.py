@@ -13,7 +13,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from report import environment, write_results
 
 from pocketbert.compress.data import load_split
-from pocketbert.deploy.bundle import GOLDEN, Bundle, Target, read_bundle, write_bundle
+from pocketbert.deploy.bundle import Bundle, read_bundle
 from pocketbert.deploy.targets.onnxruntime import count_matmuls
 from pocketbert.recipes.load import load_recipe
 from pocketbert.recipes.run import run
@@ -32,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # what tests and this share
 
 from tests.deploy import arm64_machine, cpp_build  # noqa: E402
-from tests.deploy.arm64_machine import Arm64Machine, records  # noqa: E402
+from tests.deploy.arm64_machine import Arm64Machine, for_any_machine, records  # noqa: E402
 from tests.deploy.cpp_texts import make_texts  # noqa: E402
 from tests.deploy.print_answers import answers  # noqa: E402
 
@@ -57,7 +56,7 @@ def main() -> None:
     texts = load_split(data, "test").texts[:TEXTS]
     with tempfile.TemporaryDirectory() as scratch_name:
         scratch = Path(scratch_name)
-        bundles = for_any_machine(both, float_bundle, scratch)
+        bundles = separated(both, float_bundle, scratch)
         here = {name: logits(answers(question(bundle, texts))) for name, bundle in bundles.items()}
         python = {name: logits(machine.answers(bundle, texts)) for name, bundle in bundles.items()}
         cpp = {name: cpp_logits(machine, bundle, texts) for name, bundle in bundles.items()}
@@ -97,24 +96,15 @@ def compiled(work: Path) -> tuple[Path, Bundle, Bundle]:
     return folders["data"], read_bundle(folders["compile"] / "bundle"), read_bundle(float_bundle)
 
 
-def for_any_machine(both: Bundle, floating: Bundle, scratch: Path) -> dict[str, Path]:
-    """One bundle a file that says of itself that any machine may open it."""
+def separated(both: Bundle, floating: Bundle, scratch: Path) -> dict[str, Path]:
+    """One bundle a file that either machine opens."""
     x86, arm64 = both.manifest.targets
     sources = {FLOAT: (floating, floating.manifest.targets[0]), X86: (both, x86)}
     sources |= {ARM64: (both, arm64)}
     return {
-        name: relabelled(bundle, target, scratch / f"{number}/bundle")
+        name: for_any_machine(bundle, target, scratch / f"{number}/bundle")
         for number, (name, (bundle, target)) in enumerate(sources.items())
     }
-
-
-def relabelled(bundle: Bundle, target: Target, out: Path) -> Path:
-    names = ("tokenizer.json", GOLDEN, target.path)
-    files = {name: bundle.root / name for name in names}
-    write_bundle(
-        out, files, replace(bundle.manifest, targets=(replace(target, isa="any"),), sha256={})
-    )
-    return out
 
 
 def question(bundle: Path, texts: Sequence[str], **more: Any) -> dict[str, Any]:

@@ -186,8 +186,10 @@ class CompileConfig:
         twice = next((name for name in names if names.count(name) > 1), None)
         check(twice is None, f"also names {twice!r} twice, expected every target once")
         isas = (self.isa, *self.also_isa)
-        twice = next((isa for isa in isas if isas.count(isa) > 1), None)
-        check(twice is None, f"also_isa names {twice!r} twice, expected every instruction set once")
+        double = next((isa for isa in isas if isas.count(isa) > 1), None)
+        check(
+            double is None, f"also_isa names {double!r} twice, expected every instruction set once"
+        )
         check(
             self.choose is None or self.target == "auto",
             f"choose is a section, expected none (null) with target {self.target!r}, because only "

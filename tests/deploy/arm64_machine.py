@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pocketbert.deploy.bundle import GOLDEN, TOKENIZER, Bundle, Target, write_bundle
 
 from . import cpp_build
 
@@ -42,11 +44,6 @@ class Arm64Machine:
     def _build(self) -> Path:
         return self.folder / "build"
 
-    @property
-    def program(self) -> Path:
-        """The file of `pocketbert-run`."""
-        return self._build / "pocketbert-run"
-
     def cpp(self, program: str, *arguments: object, data: bytes = b"") -> str:
         """Run a program of the C++ runtime, and return what it printed."""
         return _output(self.start_cpp(program, *arguments, data=data))
@@ -55,7 +52,8 @@ class Arm64Machine:
         self, program: str, *arguments: object, data: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program of the C++ runtime."""
-        command = [self.folder / "run", self._build / program, *map(str, arguments)]
+        command: list[str | Path] = [self.folder / "run", self._build / program]
+        command += map(str, arguments)
         return subprocess.run(command, input=data, capture_output=True)
 
     def pocketbert(self, *words: object) -> subprocess.CompletedProcess[bytes]:
@@ -98,6 +96,14 @@ def set_up(folder: Path) -> Arm64Machine:
         POCKETBERT_TESTS=True,
     )
     return Arm64Machine(folder)
+
+
+def for_any_machine(bundle: Bundle, target: Target, out: Path) -> Path:
+    """A bundle of one target that says of itself that any machine may open it."""
+    names = (TOKENIZER, GOLDEN, target.path)
+    files = {name: bundle.root / name for name in names}
+    write_bundle(out, files, replace(bundle.manifest, targets=(replace(target, isa="any"),)))
+    return out
 
 
 def records(texts: Sequence[str], more: str = "") -> bytes:

@@ -21,7 +21,7 @@ from pocketbert.deploy.tokenizer import Tokenizer
 def answers(question: dict[str, Any]) -> dict[str, Any]:
     """Answer one question."""
     bundle = read_bundle(Path(question["bundle"]))
-    target, _ = choose_target(bundle.manifest.targets, None)
+    target, _ = choose_target(bundle, None)
     if "optimized" in question:
         OrtRunner(
             bundle.root / target.path,
