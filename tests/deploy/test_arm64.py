@@ -35,7 +35,7 @@ TEXTS = [
     "café [SEP] 漢字",
     "b " * 90,
 ]
-# Share of the largest logit that INT8 differs by on another processor, where a value may fall on the
+# Share of the largest logit that another processor may differ by in INT8: a value may fall on the
 # other side of a rounding step.
 INT8_TOLERANCE = 0.02
 RECIPE = """

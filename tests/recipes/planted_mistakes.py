@@ -9,7 +9,7 @@ METRICS = (
     "accuracy, accuracy_retention, accuracy_drop, agreement, p50_ms, p90_ms, p99_ms, "
     "p50_ratio_pytorch, p50_ratio_onnxruntime, size_ratio, bytes, bundle_bytes, peak_bytes"
 )
-COMPILE = "target, also, isa, float_precision, lengths, threads, choose"
+COMPILE = "target, also, isa, also_isa, float_precision, lengths, threads, choose"
 
 # (what is replaced, by what, the whole message)
 PLANTED = {
@@ -81,7 +81,7 @@ PLANTED = {
     "an instruction set named twice": (
         "  isa: auto",
         "  isa: arm64\n  also_isa: [x86_64, arm64]",
-        "small.yaml:38: compile.also_isa names 'arm64' twice, expected every instruction set once",
+        "small.yaml:40: compile.also_isa names 'arm64' twice, expected every instruction set once",
     ),
     "an instruction set without INT8": (
         "quantize:\n  calibration_examples: 64\ncompile:\n",
