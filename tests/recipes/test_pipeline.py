@@ -3,10 +3,11 @@ import dataclasses
 import pytest
 
 from pocketbert.compress.errors import UserError
+from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.cpu import available_isas
 from pocketbert.recipes.cache import StageCache
 from pocketbert.recipes.load import load_recipe
-from pocketbert.recipes.pipeline import STAGES, plan
+from pocketbert.recipes.pipeline import STAGES, _for_this_machine, plan
 
 
 @pytest.fixture
@@ -417,3 +418,9 @@ def test_every_stage_takes_what_the_plan_gives_it(planned):
 def test_params_are_configs_as_they_are(planned):
     config = planned()["distill"].params["config"]
     assert dataclasses.asdict(config)["student"]["layers"] == 3
+
+
+def test_this_machines_instruction_set_is_not_compiled_for_twice(monkeypatch):
+    monkeypatch.setattr("pocketbert.recipes.pipeline.available_isas", lambda: ("arm64", "any"))
+    config = _for_this_machine(CompileConfig(also_isa=("x86_64", "arm64")))
+    assert (config.isa, config.also_isa) == ("arm64", ("x86_64",))
