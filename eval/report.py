@@ -161,7 +161,7 @@ def _render(template: str, report: Report) -> str:
         summary=report.summary,
         stages=stages,
         recipe_name=report.recipe["name"],
-        recipe_text=_yaml(report.recipe),
+        recipe_text=_yaml(_given(report.recipe)),
         card_header=_yaml(card_header(report.recipe, results)),
         data_name=data_name(report.recipe),
         headline=wording.headline(results),
@@ -169,6 +169,13 @@ def _render(template: str, report: Report) -> str:
         tried=[row for stage in stages for row in stage["summary"].get("tried", ())],
         **(_figures(results) if "html" in template else {}),
     )
+
+
+def _given(value: Any) -> Any:
+    """A recipe as it would be written: without what is absent."""
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items() if item is not None}
+    return [_given(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _yaml(value: dict[str, Any]) -> str:

@@ -71,7 +71,8 @@ def _accuracy(report: "AccuracyReport") -> None:
         f"({100 * gain.value:+.1f} points, {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), "
         f"the float model's label on {screen.percent(report.suggested_agreement)}, "
         f"{report.p50_ratio_to_int8:.2f} times the latency of all in INT8\n"
-        "  remedy: quantize.guard does this on every run (max_drop, min_agreement)"
+        + ("  no measurable difference: all in INT8 is as good\n" if gain.holds(0) else "")
+        + "  remedy: quantize.guard does this on every run (max_drop, min_agreement)"
     )
 
 

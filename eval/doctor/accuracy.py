@@ -32,6 +32,7 @@ CONFIDENCE, RESAMPLES = 0.95, 1000
 OUTLIER_RATIO = 8.0
 ORDINARY_SHARE = 0.98  # one channel of 64 may be the odd one
 SATURATED_SHARE = 1e-3
+HARMLESS_AGREEMENT = 0.995
 WEIGHT_ERROR = 0.02
 
 
@@ -129,39 +130,49 @@ def _examine(trial: Trial, guard: GuardConfig) -> AccuracyReport:
         suggested_agreement=agreement,
         suggested_gain=_difference(trial, kept, int8),
         p50_ratio_to_int8=trial.p50_ratios(in_float)[0] if suggested else 1.0,
-        findings=tuple(f for cause in CAUSES for layer in layers for f in cause(layer)),
+        findings=tuple(
+            finding
+            for layer in layers
+            if layer.alone_agreement < HARMLESS_AGREEMENT
+            for cause in CAUSES
+            for finding in cause(layer, trial.config)
+        ),
     )
 
 
-def outliers(layer: Layer) -> Iterator[Finding]:
+def outliers(layer: Layer, config: QuantizeConfig) -> Iterator[Finding]:
     """A few large activations stretch the steps for all the others."""
     if layer.outlier_ratio > OUTLIER_RATIO:
+        smooth = "quantize.method: smoothquant moves outliers into the weights"
+        clip = "quantize.calibration: mse cuts them off"
+        guard = "quantize.guard keeps the layer in float"
+        ways = [smooth] if config.method != "smoothquant" else [guard]
+        ways += [clip] if config.calibration == "minmax" else []
         yield Finding(
             kind="outliers",
             subject=layer.operators[0],
             found=f"the largest activation is {layer.outlier_ratio:.1f} times the 98th "
             f"percentile, so that a step is {layer.step_ratio:.2f} of their root mean square",
-            remedy="quantize.method: smoothquant moves outliers into the weights, or "
-            "quantize.calibration: mse cuts them off",
+            remedy=", or ".join(ways),
             figures={"outlier_ratio": layer.outlier_ratio, "step_ratio": layer.step_ratio},
         )
 
 
-def saturation(layer: Layer) -> Iterator[Finding]:
+def saturation(layer: Layer, config: QuantizeConfig) -> Iterator[Finding]:
     """Activations beyond the range that the steps cover."""
-    if layer.saturated_share > SATURATED_SHARE:
+    if layer.saturated_share > SATURATED_SHARE and config.calibration != "minmax":
         yield Finding(
             kind="saturation",
             subject=layer.operators[0],
             found=f"{layer.saturated_share:.2%} of the activations lie beyond the covered range",
-            remedy="quantize.calibration: minmax covers all that was seen; more "
-            "quantize.calibration_examples show more of it",
+            remedy="quantize.calibration: minmax covers all that was seen",
             figures={"saturated_share": layer.saturated_share},
         )
 
 
-def weight_error(layer: Layer) -> Iterator[Finding]:
+def weight_error(layer: Layer, config: QuantizeConfig) -> Iterator[Finding]:
     """Weights that 8 bits a channel do not hold well."""
+    del config
     if layer.weight_error > WEIGHT_ERROR:
         yield Finding(
             kind="weight_error",
@@ -173,8 +184,12 @@ def weight_error(layer: Layer) -> Iterator[Finding]:
         )
 
 
-# One row a cause.
-CAUSES: tuple[Callable[[Layer], Iterator[Finding]], ...] = (outliers, saturation, weight_error)
+# One row a cause; looked for in layers that move answers when they alone are in INT8.
+CAUSES: tuple[Callable[[Layer, QuantizeConfig], Iterator[Finding]], ...] = (
+    outliers,
+    saturation,
+    weight_error,
+)
 
 
 def _suggestion(
@@ -289,7 +304,7 @@ def stages_of_run(run: Path) -> dict[str, Path]:
         raise UserError(f"{run} has no run.json, expected the folder of a run's results")
     fingerprints = json.loads(marker.read_text(encoding="utf-8")).get("stages", {})
     folders = {
-        name: run.absolute().parent / "stages" / f"{name}-{fingerprint[:12]}"
+        name: run.resolve().parent / "stages" / f"{name}-{fingerprint[:12]}"
         for name, fingerprint in fingerprints.items()
     }
     for name, folder in folders.items():

@@ -37,8 +37,8 @@ def mask_constant(case: Case) -> Iterator[Finding]:
         kind="mask_constant",
         subject=case.target.name,
         found=what + harm,
-        remedy="export with a recipe, which replaces it by -1e4 before anything is calibrated; in "
-        "another tool replace the constant in the float model and calibrate again",
+        remedy="export and quantize with a recipe, which replaces it by -1e4 before anything is "
+        "calibrated and leaves sums with the mask in float; in another tool do both by hand",
         figures={"destroyed_tensors": len(destroyed), "masks": len(masks)},
     )
 
