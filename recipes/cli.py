@@ -531,6 +531,26 @@ def doctor(
         screen.diagnosed(diagnosis)
 
 
+@app.command(
+    epilog=examples(
+        "pocketbert compare runs/quickstart runs/two_layers",
+    )
+)
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of results.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what differs between two runs: recipe, versions, graph, sizes, results."""
+    from .compare import compare_runs
+
+    found = compare_runs(first, second)
+    if as_json:
+        screen.write_json(asdict(found))
+    else:
+        screen.run_comparison(found)
+
+
 def main() -> None:
     """Entry point of the `pocketbert` command."""
     app()

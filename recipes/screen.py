@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pocketbert.deploy.selftest import SelftestResult
     from pocketbert.eval.decide_gates import GateResult
 
+    from .compare import RunComparison
     from .doctor import Diagnosis
     from .estimate import Size
     from .run import Run
@@ -215,6 +216,17 @@ def compared(reports: Mapping[Path, Mapping[str, Any]]) -> None:
         )
     headings = ["", "teacher", "engine", "kept", "PyTorch", "ONNX Runtime", "smaller", "work"]
     table(headings, rows)
+
+
+def run_comparison(found: "RunComparison") -> None:
+    """Print what differs between two runs."""
+    for title in ("recipe", "versions", "graph", "sizes", "results"):
+        differences = getattr(found, title)
+        if not differences:
+            write(f"{title}: the same\n")
+            continue
+        rows = [[one.what, one.first, one.second, one.verdict] for one in differences]
+        table([title, "first", "second", ""], rows)
 
 
 def scored(score: Mapping[str, Any]) -> None:

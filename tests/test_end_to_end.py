@@ -108,6 +108,19 @@ def test_a_missed_gate_ends_with_3_and_leaves_bundle_and_report(finished, tmp_pa
     assert json.loads((work / "gated/report.json").read_text())["gates"][0]["outcome"] == "pass"
 
 
+def test_the_doctor_examines_a_run_and_compare_finds_no_difference(finished):
+    _, work, _ = finished
+    examined = pocketbert("doctor", str(work / "tiny"), "--json")
+    assert examined.returncode == 0, examined.stderr
+    found = json.loads(examined.stdout)
+    assert found["speed"][0]["int8_products"] > 0
+    assert len(found["accuracy"]["layers"]) > 2
+    same = pocketbert("compare", str(work / "tiny"), str(work / "tiny"), "--json")
+    differences = json.loads(same.stdout)
+    assert [differences[part] for part in ("recipe", "versions", "graph", "sizes")] == [[]] * 4
+    assert pocketbert("compare", str(work / "tiny"), str(work)).returncode == 2
+
+
 def test_the_bundle_answers_tests_itself_and_is_scored(finished, tiny_data):
     _, work, _ = finished
     bundle = str(work / "tiny/bundle")

@@ -1,12 +1,16 @@
 """Matrix products with weights in the graph that ONNX Runtime executes: INT8 or why not."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
+import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
 from pocketbert.compress.config import MIN_CHANNELS
+from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.graph import initializers, producers
 from pocketbert.deploy.targets.onnxruntime import INTEGER_MATMULS
 
@@ -42,6 +46,22 @@ def products_of(optimized: ModelProto, operators: list[Operator]) -> list[Produc
     """
     times_ms = {operator.name: operator.ms for operator in operators}
     return list(_products(optimized, times_ms))
+
+
+def operators_of_bundle(bundle: Path) -> Counter[str]:
+    """Count the operators of a bundle's graphs by target and type, and its products with weights.
+
+    Raises:
+        BundleError: The bundle is broken.
+    """
+    counts: Counter[str] = Counter()
+    for target in read_bundle(bundle).manifest.targets:
+        counts[f"{target.name}: INT8 products"] = target.int8_matmuls
+        counts[f"{target.name}: float products"] = target.float_weight_matmuls
+        if target.path.endswith(".onnx"):
+            nodes = onnx.load_model(bundle / target.path, load_external_data=False).graph.node
+            counts.update(f"{target.name}: {node.op_type}" for node in nodes)
+    return counts
 
 
 def _products(optimized: ModelProto, times_ms: dict[str, float]) -> Iterator[Product]:

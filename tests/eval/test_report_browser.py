@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 
 import pytest
 
@@ -48,7 +47,7 @@ def report(evaluation, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
+def browser():
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -143,7 +142,8 @@ CONTRAST = """() => {
   };
   let worst = {ratio: 99};
   for (const e of document.querySelectorAll('main *, header *, nav *')) {
-    if (e.closest('svg') || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+    const hasText = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+    if (e.closest('svg') || !hasText) continue;
     const [a, b] = [luminance(channels(getComputedStyle(e).color)), luminance(behind(e))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < worst.ratio) worst = {ratio, text: e.textContent.slice(0, 60), tag: e.tagName};
