@@ -117,12 +117,13 @@ class Engine:
         threads: int = 1,
         kind: str = "text-classification",
         truncation: Truncation = HEAD,
+        file: str = "model.onnx",
     ) -> "Engine":
-        """Run a folder that holds `model.onnx` and `tokenizer.json`, as the export writes it."""
+        """Run a folder that holds an ONNX file and `tokenizer.json`, as the export writes it."""
         tokenizer = Tokenizer(folder / TOKENIZER, max_length, truncation)
         from .runners.ort import OrtRunner  # only here, because it imports onnxruntime
 
-        runner = OrtRunner(folder / "model.onnx", threads=threads)
+        runner = OrtRunner(folder / file, threads=threads)
         description = f"onnxruntime, exported graph, {_count(threads, 'thread')}"
         return cls(tokenizer, runner, labels, description, kind)
 

@@ -22,6 +22,8 @@ def count_macs(model: ModelProto, inputs: Mapping[str, NDArray[np.generic]]) -> 
         inputs: What it is run on, each (batch, seq).
     """
     products = [node for node in model.graph.node if node.op_type in PRODUCTS]
+    if not products:
+        return 0
     names = sorted(
         {name for node in products for name in (*node.input[:3], node.output[0]) if name}
     )

@@ -21,6 +21,7 @@ class Artifact:
         folder: Where it is.
         model_folder: Model folder that it was made from, whose parameters are counted, if known.
         target: Of a bundle, the target that is measured; None is the best that runs here.
+        file: Of the kind `onnx`, the model's file in its folder.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Artifact:
     folder: str
     model_folder: str | None = None
     target: str | None = field(default=None, metadata=ADDED_LATER)
+    file: str = field(default="model.onnx", metadata=ADDED_LATER)
 
 
 def open_artifact(
@@ -53,7 +55,9 @@ def open_artifact(
     if artifact.kind == "model":
         return Engine.from_model_folder(folder, threads=threads)
     if artifact.kind == "onnx":
-        return Engine.from_onnx(folder, labels, max_length, threads, kind, truncation)
+        return Engine.from_onnx(
+            folder, labels, max_length, threads, kind, truncation, artifact.file
+        )
     return Engine.open(folder, artifact.target, threads)
 
 
@@ -63,5 +67,6 @@ def weights_bytes(artifact: Artifact) -> int:
     if artifact.kind == "model":
         return (folder / "model.safetensors").stat().st_size
     if artifact.kind == "onnx":
-        return (folder / "model.onnx").stat().st_size
+        # Weights beyond 2 GB stand in a file of their own, `model.onnx_data` or `model.onnx.data`.
+        return sum(path.stat().st_size for path in folder.glob(f"{artifact.file}*"))
     return choose_target(read_bundle(folder), artifact.target)[0].bytes

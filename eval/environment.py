@@ -22,7 +22,18 @@ INSTRUCTION_SETS = {
     "bf16": "NEON BF16",
     "sve": "SVE",
 }
-LIBRARIES = ("numpy", "onnxruntime", "tokenizers", "torch", "transformers", "onnx", "scipy")
+LIBRARIES = (
+    "numpy",
+    "onnxruntime",
+    "openvino",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "onnx",
+    "scipy",
+    "scikit-learn",
+    "mlcommons_loadgen",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,7 @@ class Environment:
         instruction_sets: Those of INSTRUCTION_SETS that it has.
         cpus: Processors that this process may use.
         governor: Frequency governor, where it can be read.
+        power_mode: Power profile of the platform, where it has one.
         load_average: Runnable processes, mean of the last minute, where it can be read.
         memory_bytes: Installed memory, where it can be read.
         system: Operating system.
@@ -52,6 +64,7 @@ class Environment:
     python: str
     libraries: dict[str, str]
     measured_at: str
+    power_mode: str | None = None
 
 
 def describe_environment() -> Environment:
@@ -69,6 +82,7 @@ def describe_environment() -> Environment:
         python=platform.python_version(),
         libraries=_libraries(),
         measured_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        power_mode=_power_mode(),
     )
 
 
@@ -90,6 +104,14 @@ def _cpuinfo() -> dict[str, str]:
 def _governor() -> str | None:
     path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return path.read_text().strip() if path.exists() else None
+
+
+def _power_mode() -> str | None:
+    """The ACPI platform profile, or on a Jetson the mode that nvpmodel has set."""
+    for place in ("/sys/firmware/acpi/platform_profile", "/var/lib/nvpmodel/status"):
+        if Path(place).is_file():
+            return Path(place).read_text().strip()
+    return None
 
 
 def _memory_bytes() -> int | None:

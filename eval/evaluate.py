@@ -1,6 +1,7 @@
 """Stage: measure every artifact on the same test examples and the same machine."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,31 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.data import DataDescription, Examples, load_description, load_split
 from pocketbert.compress.errors import DataError
-from pocketbert.deploy.tokenizer import Tokenizer
 
-from .accuracy import BATCH_SIZE, predict
+from .accuracy import predict
 from .artifacts import Artifact, open_artifact
 from .comparison import Comparer
-from .config import EvaluateConfig
+from .config import EvaluateConfig, ScenariosConfig
 from .environment import describe_environment, usable_cpus
+from .floors import floors
 from .footprint import footprint
 from .latency import Measurement, choose_texts, measure_latency
+from .load import measure_load
+from .predictions import Predictions, write_predictions
+from .reliability import calibration_error
 from .results import (
     ArtifactResult,
     Latency,
     LengthHistogram,
+    LoadResult,
     Results,
     write_results,
 )
-from .tasks import MEASURES
+from .roofline import measure_peaks
+from .slices import slices
+from .token_lengths import token_lengths
 
 LENGTH_BIN_TOKENS = 8
-
-Logits = Mapping[str, NDArray[np.float32]]
 
 
 def evaluate(
@@ -45,8 +50,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure accuracy, agreement, latency, size and memory of every artifact.
 
-    Writes `results.json`, `predictions/<name>.npy` (logits, shape (examples, classes), and
-    `labels.npy`), `latency/<name>.npy` (ms, shape (rounds, texts)) and each process's log.
+    Writes `results.json`, `predictions/<name>.parquet`, `latency/<name>.npy` (ms, shape (rounds,
+    texts)) and each process's log, and what LoadGen wrote in `load/<name>-<scenario>/`.
 
     Args:
         out: Folder of this stage.
@@ -71,11 +76,12 @@ def evaluate(
             f"the test split has {len(test.texts)} examples, expected two or more; "
             "give data.test a larger fraction or another source"
         )
-    measure = MEASURES[description.kind](description.labels)
-    logits = _predictions(out / "predictions", test, artifacts, description)
+    predictions = _predictions(out / "predictions", test, artifacts, description)
+    measure = predictions[teacher].measure
+    timed = choose_texts(test.texts, config.latency_texts)
     measured = measure_latency(
         artifacts,
-        choose_texts(test.texts, config.latency_texts),
+        timed,
         description.labels,
         description.max_length,
         config,
@@ -85,7 +91,10 @@ def evaluate(
     )
     for name, measurement in measured.items():
         _save(out / "latency" / f"{name}.npy", measurement.latencies_ms)
-
+    peaks = measure_peaks(config.threads)
+    p50_ms = {name: float(np.median(one.latencies_ms)) for name, one in measured.items()}
+    floor = floors(artifacts, p50_ms, timed, description.max_length, peaks)
+    load = _load(artifacts, timed, description, config, out / "load")
     results = Results(
         teacher=teacher,
         baseline_onnx=baseline_onnx,
@@ -94,25 +103,39 @@ def evaluate(
         metric=measure.name,
         data_fingerprint=description.fingerprint,
         split_sizes=description.sizes,
-        lengths=_lengths(test.texts, Path(_named(artifacts, baseline_onnx).folder), description),
+        lengths=_histogram(predictions[baseline_onnx].tokens),
         confidence=config.confidence,
         resamples=config.resamples,
-        latency_texts=min(config.latency_texts, len(test.texts)),
+        latency_texts=len(timed),
         latency_rounds=config.latency_rounds,
         threads=config.threads,
         environment=describe_environment(),
-        artifacts=_compared(
-            artifacts,
-            Comparer(
-                logits,
-                test.labels,
-                measure,
-                {name: one.latencies_ms for name, one in measured.items()},
-                config,
-            ),
-            measured,
-            teacher,
-            baseline_onnx,
+        peaks=peaks,
+        artifacts=tuple(
+            replace(
+                result,
+                calibration_error=_calibration_error(predictions[result.artifact.name]),
+                slices=slices(
+                    predictions[result.artifact.name],
+                    config,
+                    predictions[teacher] if result.to_teacher else None,
+                ),
+                floor=floor[result.artifact.name],
+                load=load[result.artifact.name],
+            )
+            for result in _compared(
+                artifacts,
+                Comparer(
+                    {name: one.logits for name, one in predictions.items()},
+                    test.labels,
+                    measure,
+                    {name: one.latencies_ms for name, one in measured.items()},
+                    config,
+                ),
+                measured,
+                teacher,
+                baseline_onnx,
+            )
         ),
     )
     write_results(results, out)
@@ -138,10 +161,8 @@ def summarize(results: Results) -> dict[str, Any]:
 
 def _predictions(
     folder: Path, test: Examples, artifacts: Sequence[Artifact], description: DataDescription
-) -> Logits:
-    folder.mkdir(parents=True, exist_ok=True)
-    _save(folder / "labels.npy", test.labels)
-    logits = {}
+) -> dict[str, Predictions]:
+    found = {}
     for artifact in artifacts:
         # One at a time: an engine's memory is given back before the next is opened.
         engine = open_artifact(
@@ -152,9 +173,18 @@ def _predictions(
             description.kind,
             description.truncation,
         )
-        logits[artifact.name] = predict(engine, test.texts, test.labels, artifact.title)
-        _save(folder / f"{artifact.name}.npy", logits[artifact.name])
-    return logits
+        found[artifact.name] = Predictions(
+            artifact=artifact.name,
+            engine=engine.describe(),
+            kind=description.kind,
+            labels=description.labels,
+            texts=tuple(test.texts),
+            truth=test.labels,
+            tokens=token_lengths(Path(artifact.folder), test.texts, description.max_length),
+            logits=predict(engine, test.texts, test.labels, artifact.title),
+        )
+        write_predictions(found[artifact.name], folder / f"{artifact.name}.parquet")
+    return found
 
 
 def _compared(
@@ -182,6 +212,30 @@ def _compared(
     )
 
 
+def _load(
+    artifacts: Sequence[Artifact],
+    texts: Sequence[str],
+    description: DataDescription,
+    config: EvaluateConfig,
+    out: Path,
+) -> dict[str, tuple[LoadResult, ...]]:
+    """Of each artifact what `evaluate.scenarios` asks for."""
+    scenarios = config.scenarios or ScenariosConfig()
+    about = (description.labels, description.max_length, scenarios, config.threads, out)
+    return {
+        artifact.name: measure_load(
+            artifact, texts, *about, kind=description.kind, truncation=description.truncation
+        )
+        for artifact in artifacts
+    }
+
+
+def _calibration_error(predictions: Predictions) -> float | None:
+    if not predictions.one_label:
+        return None
+    return calibration_error(predictions.probabilities, predictions.truth)
+
+
 def _latency(measurement: Measurement) -> Latency:
     latencies_ms = measurement.latencies_ms
     p50_ms, p90_ms, p99_ms = np.percentile(latencies_ms, (50, 90, 99))
@@ -198,22 +252,11 @@ def _latency(measurement: Measurement) -> Latency:
     )
 
 
-def _lengths(texts: Sequence[str], folder: Path, description: DataDescription) -> LengthHistogram:
-    tokenizer = Tokenizer(folder / "tokenizer.json", description.max_length, description.truncation)
-    lengths = np.concatenate(
-        [
-            tokenizer.encode(texts[start : start + BATCH_SIZE])["attention_mask"].sum(axis=1)
-            for start in range(0, len(texts), BATCH_SIZE)
-        ]
-    )
+def _histogram(tokens: NDArray[np.int64]) -> LengthHistogram:
     return LengthHistogram(
         bin_width=LENGTH_BIN_TOKENS,
-        counts=tuple(np.bincount((lengths - 1) // LENGTH_BIN_TOKENS).tolist()),
+        counts=tuple(np.bincount((tokens - 1) // LENGTH_BIN_TOKENS).tolist()),
     )
-
-
-def _named(artifacts: Sequence[Artifact], name: str) -> Artifact:
-    return next(artifact for artifact in artifacts if artifact.name == name)
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:

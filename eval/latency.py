@@ -87,19 +87,11 @@ def measure_latency(
     Raises:
         UserError: If a process dies; the message names its artifact and its last words.
     """
-    setup = {
-        "labels": labels,
-        "max_length": max_length,
-        "kind": kind,
-        "truncation": asdict(truncation),
-        "threads": config.threads,
-        "cpus": usable_cpus()[-config.threads :],
-        "texts": list(texts),
-    }
+    setup = worker_setup(texts, labels, max_length, config.threads, kind, truncation)
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         workers = [
-            stack.enter_context(_start(artifact, setup, logs / f"{artifact.name}.log"))
+            stack.enter_context(start_worker(artifact, setup, logs / f"{artifact.name}.log"))
             for artifact in artifacts
         ]
         for worker in workers:
@@ -108,13 +100,33 @@ def measure_latency(
         return {worker.artifact.name: worker.finish(rounds) for worker in workers}
 
 
+def worker_setup(
+    texts: Sequence[str],
+    labels: tuple[str, ...],
+    max_length: int,
+    threads: int,
+    kind: str,
+    truncation: Truncation,
+) -> dict[str, Any]:
+    """What a worker is told first, but for its artifact."""
+    return {
+        "labels": labels,
+        "max_length": max_length,
+        "kind": kind,
+        "truncation": asdict(truncation),
+        "threads": threads,
+        "cpus": usable_cpus()[-threads:],
+        "texts": list(texts),
+    }
+
+
 def choose_texts(texts: Sequence[str], count: int) -> list[str]:
     """Draw at most `count` of the texts, the same ones every time."""
     chosen = np.random.default_rng(SEED).permutation(len(texts))[:count]
     return [texts[row] for row in chosen]
 
 
-def _rounds(workers: list["_Worker"], n_rounds: int, n_texts: int) -> dict[str, list[list[float]]]:
+def _rounds(workers: list["Worker"], n_rounds: int, n_texts: int) -> dict[str, list[list[float]]]:
     """Latencies by artifact, round and text."""
     latencies_ms: dict[str, list[list[float]]] = {worker.artifact.name: [] for worker in workers}
     with progress("Latency", total=n_rounds * len(workers) * n_texts, unit="text") as bar:
@@ -127,7 +139,7 @@ def _rounds(workers: list["_Worker"], n_rounds: int, n_texts: int) -> dict[str, 
     return latencies_ms
 
 
-class _Worker:
+class Worker:
     """The parent's end of one worker process."""
 
     def __init__(self, artifact: Artifact, process: "subprocess.Popen[str]", log: Path) -> None:
@@ -175,7 +187,7 @@ class _Worker:
 
 
 @contextmanager
-def _start(artifact: Artifact, setup: dict[str, Any], log: Path) -> Iterator[_Worker]:
+def start_worker(artifact: Artifact, setup: dict[str, Any], log: Path) -> Iterator[Worker]:
     """Run a worker until the block ends."""
     threads = dict.fromkeys(THREAD_VARIABLES, str(setup["threads"]))
     started_s = time.perf_counter()
@@ -188,7 +200,7 @@ def _start(artifact: Artifact, setup: dict[str, Any], log: Path) -> Iterator[_Wo
             text=True,
             env=os.environ | threads | {"TOKENIZERS_PARALLELISM": "false"},
         )
-    worker = _Worker(artifact, process, log)
+    worker = Worker(artifact, process, log)
     try:
         worker.hello = worker.ask(setup | {"artifact": asdict(artifact)})
         worker.cold_start_ms = (time.perf_counter() - started_s) * 1000

@@ -9,6 +9,8 @@ from .artifacts import Artifact
 from .environment import Environment
 from .footprint import Footprint
 from .intervals import Interval
+from .roofline import Floor, Peaks
+from .slices import Slice
 
 RESULTS_FILE = "results.json"
 
@@ -67,6 +69,45 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadResult:
+    """One of MLPerf's scenarios; latencies are ours, those of LoadGen's log stand beside them.
+
+    Attributes:
+        scenario: `single_stream`, `offline` or `server`.
+        queries: Texts asked.
+        texts_per_s: Texts answered a second.
+        p50_ms: Median from question to answer; offline all are asked at the start.
+        p90_ms: 90th percentile.
+        p99_ms: 99th percentile.
+        loadgen_p90_ms: As LoadGen logged it.
+        loadgen_p99_ms: As LoadGen logged it.
+        loadgen_valid: Whether LoadGen calls the run valid; it wants many queries for p99.
+        rate_per_s: Server: mean rate of the arrivals.
+        bound_ms: Server: the latency that has to be kept.
+        bound_kept: Server: whether it was.
+        warm_up_passes: Passes until it was steady.
+        resident_bytes: Memory of its process afterwards.
+        peak_bytes: Most memory that its process ever held.
+    """
+
+    scenario: str
+    queries: int
+    texts_per_s: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    loadgen_p90_ms: float
+    loadgen_p99_ms: float
+    loadgen_valid: bool
+    rate_per_s: float | None
+    bound_ms: float | None
+    bound_kept: bool | None
+    warm_up_passes: int
+    resident_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArtifactResult:
     """All that was measured of one artifact.
 
@@ -81,6 +122,10 @@ class ArtifactResult:
         footprint: On disk.
         resident_bytes: Memory of its process after the timing.
         peak_bytes: Most memory that its process ever held.
+        calibration_error: Expected distance between stated and true frequency of being right.
+        slices: Accuracy by class and by length, and its difference to the teacher's.
+        floor: The least time that its products take here; None where they cannot be counted.
+        load: What `evaluate.scenarios` asked for.
     """
 
     artifact: Artifact
@@ -93,6 +138,10 @@ class ArtifactResult:
     footprint: Footprint
     resident_bytes: int
     peak_bytes: int
+    calibration_error: float | None = None
+    slices: tuple[Slice, ...] = ()
+    floor: Floor | None = None
+    load: tuple[LoadResult, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +175,7 @@ class Results:
         latency_rounds: Times that each was timed.
         threads: Threads of one inference.
         environment: Where.
+        peaks: The fastest that this machine multiplies and moves numbers.
         artifacts: In the order of the pipeline.
         metric: Name of the metric that the task is judged by.
     """
@@ -145,6 +195,7 @@ class Results:
     environment: Environment
     artifacts: tuple[ArtifactResult, ...]
     metric: str = "accuracy"
+    peaks: Peaks | None = None
 
     def of(self, name: str) -> ArtifactResult:
         """The result of the artifact called `name`."""

@@ -1,7 +1,8 @@
-"""A bundle on a table of labelled texts."""
+"""An artifact on a table of labelled texts: how good, how sure that is, and how fast."""
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,94 +11,182 @@ from pocketbert.compress.config import ColumnsConfig
 from pocketbert.compress.errors import DataError
 from pocketbert.compress.labels import class_numbers
 from pocketbert.compress.tables import read_table
-from pocketbert.deploy.engine import Engine
 
 from .accuracy import predict
-from .artifacts import Artifact
+from .artifacts import Artifact, open_artifact
 from .config import EvaluateConfig
-from .intervals import Interval, proportion
+from .intervals import Interval
 from .latency import choose_texts, measure_latency
+from .metrics import ClassMetrics, class_metrics, macro_f1
+from .open_any import artifact_at
+from .predictions import Predictions
+from .reliability import calibration_error
+from .slices import Slice, slices
+from .token_lengths import token_lengths
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of labelled texts.
+
+    Attributes:
+        path: CSV, TSV, JSONL or Parquet file.
+        columns: Where text and label stand.
+        file_format: `auto` goes by the file's ending.
+        encoding: Text encoding of the file.
+        label_threshold: For a numeric label column: up to it is the first label, above it the
+            second.
+        by: Further columns to slice by, given as text and label are.
+    """
+
+    path: Path
+    columns: ColumnsConfig
+    file_format: str = "auto"
+    encoding: str = "utf-8"
+    label_threshold: float | None = None
+    by: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreResult:
-    """How good and how fast a bundle is on a table.
+    """How good an artifact is on a table.
 
     Attributes:
-        engine: What runs, and why.
+        engine: What ran, and why.
         examples: Rows of the table.
-        accuracy: With its interval.
-        recall: Of each label that the table has: the fraction of its texts that get it.
-        counts: Texts of each label.
-        p50_ms: Median latency at batch 1, text in to label out.
+        metric: Name of the task's metric.
+        accuracy: The task's metric, with its interval.
+        macro_f1: Mean of the labels' F1, with its interval, where a text has one label.
+        calibration_error: Expected distance between stated and true frequency, likewise.
+        classes: Precision, recall and F1 of each label, likewise.
+        slices: The metric by class, by length and by the columns asked for.
+    """
+
+    engine: str
+    examples: int
+    metric: str
+    accuracy: Interval
+    macro_f1: Interval | None
+    calibration_error: float | None
+    classes: dict[str, ClassMetrics]
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How fast an artifact is at batch 1, text in to label out.
+
+    Attributes:
+        p50_ms: Median latency.
         p90_ms: 90th percentile.
         p99_ms: 99th percentile.
         peak_bytes: Most memory that the timed process ever held.
     """
 
-    engine: str
-    examples: int
-    accuracy: Interval
-    recall: dict[str, Interval]
-    counts: dict[str, int]
     p50_ms: float
     p90_ms: float
     p99_ms: float
     peak_bytes: int
 
 
-def score_bundle(
-    bundle: Path,
-    table: Path,
+def measure_table(
+    path: Path,
+    table: Table,
     *,
-    columns: ColumnsConfig,
-    file_format: str = "auto",
-    encoding: str = "utf-8",
-    label_threshold: float | None = None,
+    labels: tuple[str, ...] | None = None,
+    max_length: int | None = None,
+    target: str | None = None,
     config: EvaluateConfig,
-) -> ScoreResult:
-    """Score a bundle on every row of a table and time it on some.
+) -> tuple[Predictions, Timing]:
+    """Let whatever lies at a path answer every row of a table, and time it on some.
 
     Args:
-        bundle: The bundle's folder.
-        table: CSV, TSV, JSONL or Parquet file.
-        columns: Where text and label stand.
-        file_format: `auto` goes by the file's ending.
-        encoding: Text encoding of the file.
-        label_threshold: For a numeric label column: below it is the first label, above it the
-            second.
-        config: Confidence, texts, rounds and threads.
+        path: A bundle, a model folder, a checkpoint, or an ONNX model with its tokenizer.
+        table: The examples.
+        labels: Label names, for a model that does not carry its own.
+        max_length: Longest input in tokens, for a model that does not carry its own.
+        target: Of a bundle, the target that is measured.
+        config: Texts, rounds and threads.
 
     Raises:
-        BundleError: If the bundle is broken or does not fit this machine.
+        UserError: Nothing that can be measured lies at the path.
         DataError: If the table or a label in it cannot be used.
     """
-    engine = Engine.open(bundle, threads=config.threads)
-    rows = list(read_table(table, columns, file_format, encoding))
-    if not rows:
-        raise DataError(f"{table} has no rows, expected labelled texts; give another file")
-    texts = [row.text for row in rows]
-    labels = np.array(class_numbers(rows, engine.labels, label_threshold, table))
-    right = predict(engine, texts, labels, "Accuracy").argmax(axis=1) == labels
-    present = [number for number in range(len(engine.labels)) if (labels == number).any()]
-
-    artifact = Artifact(name="bundle", title="Bundle", kind="bundle", folder=str(bundle))
-    chosen = choose_texts(texts, config.latency_texts)
-    with tempfile.TemporaryDirectory() as logs:
-        measured = measure_latency([artifact], chosen, engine.labels, 0, config, Path(logs))
-    measurement = measured[artifact.name]
-    p50_ms, p90_ms, p99_ms = np.percentile(measurement.latencies_ms, (50, 90, 99)).tolist()
-    return ScoreResult(
-        engine=measurement.engine,
-        examples=len(rows),
-        accuracy=proportion(right, config.confidence),
-        recall={
-            engine.labels[number]: proportion(right[labels == number], config.confidence)
-            for number in present
-        },
-        counts={engine.labels[number]: int((labels == number).sum()) for number in present},
-        p50_ms=p50_ms,
-        p90_ms=p90_ms,
-        p99_ms=p99_ms,
-        peak_bytes=measurement.peak_bytes,
+    with tempfile.TemporaryDirectory() as scratch:
+        artifact, names, longest = artifact_at(
+            path, Path(scratch) / "model", labels=labels, max_length=max_length, target=target
+        )
+        predictions = _predict(artifact, names, longest, table, config.threads)
+        chosen = choose_texts(predictions.texts, config.latency_texts)
+        logs = Path(scratch) / "logs"
+        measured = measure_latency([artifact], chosen, names, longest, config, logs)[artifact.name]
+    p50_ms, p90_ms, p99_ms = np.percentile(measured.latencies_ms, (50, 90, 99)).tolist()
+    return predictions, Timing(
+        p50_ms=p50_ms, p90_ms=p90_ms, p99_ms=p99_ms, peak_bytes=measured.peak_bytes
     )
+
+
+def score(predictions: Predictions, config: EvaluateConfig) -> ScoreResult:
+    """Say how good predictions are.
+
+    Args:
+        predictions: Of one artifact.
+        config: Confidence and resamples.
+    """
+    measure, truth, of_config = (
+        predictions.measure,
+        predictions.truth,
+        (config.confidence, config.resamples),
+    )
+    result = ScoreResult(
+        engine=predictions.engine,
+        examples=len(truth),
+        metric=measure.name,
+        accuracy=measure.interval(predictions.statistics, *of_config),
+        macro_f1=None,
+        calibration_error=None,
+        classes={},
+        slices=slices(predictions, config),
+    )
+    if not predictions.one_label:
+        return result
+    answers, labels = predictions.answers, predictions.labels
+    return replace(
+        result,
+        macro_f1=macro_f1(truth, answers, len(labels), *of_config),
+        calibration_error=calibration_error(predictions.probabilities, truth),
+        classes=class_metrics(truth, answers, labels),
+    )
+
+
+def _predict(
+    artifact: Artifact, labels: tuple[str, ...], max_length: int, table: Table, threads: int
+) -> Predictions:
+    texts, truth = _examples(table, labels)
+    engine = open_artifact(artifact, labels, max_length, threads)
+    return Predictions(
+        artifact=artifact.name,
+        engine=engine.describe(),
+        kind=engine.kind,
+        labels=labels,
+        texts=tuple(texts),
+        truth=truth,
+        tokens=token_lengths(Path(artifact.folder), texts, max_length),
+        logits=predict(engine, texts, truth, "Accuracy"),
+        columns={str(name): _column(table, name) for name in table.by},
+    )
+
+
+def _examples(table: Table, labels: tuple[str, ...]) -> tuple[Sequence[str], np.ndarray]:
+    rows = list(read_table(table.path, table.columns, table.file_format, table.encoding))
+    if not rows:
+        raise DataError(f"{table.path} has no rows, expected labelled texts; give another file")
+    numbers = class_numbers(rows, labels, table.label_threshold, table.path)
+    return [row.text for row in rows], np.array(numbers)
+
+
+def _column(table: Table, name: str | int) -> tuple[str, ...]:
+    """The values of a further column, read as if it were the label."""
+    columns = replace(table.columns, label=name)
+    rows = read_table(table.path, columns, table.file_format, table.encoding)
+    return tuple(str(row.label) for row in rows)

@@ -6,6 +6,7 @@ Reads one JSON object a line from stdin and answers each with one JSON line on s
   first line: opens the engine and answers the first text -> `{"engine", "open_ms", "cpus"}`
 * `{"command": "warm_up"}` -> `{"passes"}`
 * `{"command": "round"}` -> `{"ms": [...]}`, one latency a text
+* `{"command": "load", ...}`, the rest as in `loadgen.Request` -> what LoadGen logged
 * `{"command": "memory"}` -> `{"resident_bytes", "peak_bytes"}`
 
 The end of stdin ends it. What libraries print goes to stderr.
@@ -53,13 +54,15 @@ def main() -> None:
     engine(texts[:1])
     _answer(answers, {"engine": engine.describe(), "open_ms": open_ms, "cpus": cpus})
 
-    commands: dict[str, Callable[[], dict[str, Any]]] = {
+    commands: dict[str, Callable[..., dict[str, Any]]] = {
         "warm_up": lambda: {"passes": warm_up(engine, texts[:WARM_UP_TEXTS])},
         "round": lambda: {"ms": time_texts(engine, texts)},
+        "load": lambda **request: _load(engine, texts, request),
         "memory": memory,
     }
     for line in sys.stdin:
-        _answer(answers, commands[json.loads(line)["command"]]())
+        message = json.loads(line)
+        _answer(answers, commands[message.pop("command")](**message))
 
 
 def warm_up(engine: Engine, texts: list[str]) -> int:
@@ -86,6 +89,12 @@ def time_texts(engine: Engine, texts: list[str]) -> list[float]:
         engine([text])
         latencies_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
     return latencies_ms
+
+
+def _load(engine: Engine, texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
+    from .loadgen import Request, drive  # only here: it may not be installed
+
+    return drive(engine, texts, Request(**request))
 
 
 def memory() -> dict[str, int]:

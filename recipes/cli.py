@@ -215,11 +215,23 @@ def run(
     epilog=examples(
         "pocketbert eval runs/quickstart/bundle --data reviews.csv",
         "pocketbert eval runs/quickstart/bundle --data r.tsv --text-column 2 --label-column 1",
+        "pocketbert eval my_onnx_folder --labels no,yes --data r.csv --save theirs.parquet",
+        "pocketbert eval runs/quickstart/bundle --data r.csv --against theirs.parquet",
+        "pocketbert eval seed1.parquet seed2.parquet --against old1.parquet --against old2.parquet",
     ),
 )
 def evaluate(
-    bundle: BundleFolder,
-    data: Annotated[Path, typer.Option(help="CSV, TSV, JSONL or Parquet file with labels.")],
+    artifacts: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="ARTIFACT...",
+            help="A bundle, a model folder, a transformers checkpoint, an ONNX model with its "
+            "tokenizer.json, or predictions saved before; those of several seeds together.",
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="CSV, TSV, JSONL or Parquet file with labels.")
+    ] = None,
     text_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "text",
     label_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "label",
     file_format: Annotated[
@@ -229,30 +241,125 @@ def evaluate(
         float | None,
         typer.Option(help="For numeric labels: below is the first label, above the second."),
     ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(help="A column to slice by; may be repeated.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels of a model that carries none: no,yes.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Longest input of a model that carries none.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep the predictions, as Parquet.")] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Predictions to compare with; repeated: the other's seeds."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a bundle's accuracy and latency on your own labelled file."""
+    """Measure anything that answers on your own labelled file, and compare what was measured."""
     from pocketbert.compress.config import ColumnsConfig
     from pocketbert.eval.config import EvaluateConfig
-    from pocketbert.eval.score import score_bundle
+    from pocketbert.eval.score import Table
+
+    from .scoring import Asked, measure_and_compare
 
     screen.log_to_stderr(quiet)
-    score = asdict(
-        score_bundle(
-            bundle,
-            data,
+    table = None
+    if data:
+        table = Table(
+            path=data,
             columns=ColumnsConfig(text=_column(text_column), label=_column(label_column)),
             file_format=file_format,
             label_threshold=label_threshold,
-            config=EvaluateConfig(threads=threads),
+            by=tuple(_column(name) for name in by or ()),
         )
+    asked = Asked(
+        artifacts=artifacts,
+        table=table,
+        labels=_labels(labels),
+        max_length=max_length,
+        target=target,
+        save=save,
+        against=against or [],
+    )
+    found = measure_and_compare(asked, EvaluateConfig(threads=threads))
+    if as_json:
+        screen.write_json(found)
+    else:
+        screen.scored(found)
+
+
+@app.command(
+    epilog=examples(
+        "pocketbert load runs/quickstart/bundle --data reviews.csv",
+        "pocketbert load runs/quickstart/bundle --data r.csv --target openvino-int8 --latency-ms 5",
+    ),
+)
+def load(
+    artifact: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ARTIFACT",
+            help="A bundle, a model folder, a transformers checkpoint, or an ONNX model with its "
+            "tokenizer.json.",
+        ),
+    ],
+    data: Annotated[Path, typer.Option(help="CSV, TSV, JSONL or Parquet file of texts.")],
+    text_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "text",
+    latency_ms: Annotated[
+        float | None,
+        typer.Option(min=0, help="Also find the rate of arrivals that keeps this at p99."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="How long a scenario takes.")] = 5.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts of one inference, offline.")] = 16,
+    target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels of a model that carries none: no,yes.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Longest input of a model that carries none.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for LoadGen's logs and every latency.")] = Path(
+        "load"
+    ),
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Drive anything that answers with MLPerf LoadGen: one by one, all at once, at random."""
+    from pocketbert.eval.config import (
+        OfflineConfig,
+        ScenariosConfig,
+        ServerConfig,
+        SingleStreamConfig,
+    )
+    from pocketbert.eval.load import load_on_table
+
+    screen.log_to_stderr(quiet)
+    scenarios = ScenariosConfig(
+        single_stream=SingleStreamConfig(seconds=seconds),
+        offline=OfflineConfig(seconds=seconds, batch_size=batch_size),
+        server=ServerConfig(latency_ms=latency_ms, seconds=seconds) if latency_ms else None,
+    )
+    results = load_on_table(
+        artifact,
+        data,
+        _column(text_column),
+        scenarios,
+        labels=_labels(labels),
+        max_length=max_length,
+        target=target,
+        threads=threads,
+        out=out,
     )
     if as_json:
-        screen.write_json(score)
+        screen.write_json([asdict(result) for result in results])
     else:
-        screen.scored(score)
+        screen.loaded([asdict(result) for result in results])
 
 
 @app.command(
@@ -580,6 +687,10 @@ def _lines(path: Path | None) -> list[str]:
     if not lines:
         raise UserError(f"{path} has no lines, expected a text a line")
     return lines
+
+
+def _labels(names: str | None) -> tuple[str, ...] | None:
+    return tuple(names.split(",")) if names else None
 
 
 def _column(name: str) -> str | int:

@@ -14,7 +14,11 @@ from pocketbert.eval.environment import describe_environment
 
 EXTRAS = {
     "run a bundle": ("pocketbert", ("numpy", "onnxruntime", "tokenizers")),
-    "score a bundle on a labelled file": ("pocketbert[report]", ("scipy",)),
+    "score anything on a labelled file": (
+        "pocketbert[report]",
+        ("scipy", "scikit-learn", "pyarrow"),
+    ),
+    "drive an engine with MLPerf LoadGen": ("pocketbert[report]", ("mlcommons-loadgen",)),
     "run a recipe": (
         "pocketbert[compress,report]",
         (
@@ -38,6 +42,8 @@ EXTRAS = {
     "read Parquet files": ("pocketbert[compress]", ("pyarrow",)),
     "load data sets from the hub": ("pocketbert[compress]", ("datasets",)),
 }
+# Packages that are imported by another name than they are installed by.
+INSTALLED_AS = {"sklearn": "scikit-learn", "mlperf_loadgen": "mlcommons-loadgen"}
 LAYOUTS = {
     "x86_64_vnni": "unsigned activations with VNNI products",
     "x86_64": "unsigned activations, weights narrowed because products may saturate without VNNI",
@@ -48,8 +54,9 @@ LAYOUTS = {
 
 def extra_with(module: str) -> str | None:
     """Return the smallest requirement that brings a missing module, or None if none does."""
+    name = module.partition(".")[0]
     for requirement, packages in EXTRAS.values():
-        if module.partition(".")[0].replace("_", "-") in packages:
+        if INSTALLED_AS.get(name, name.replace("_", "-")) in packages:
             return requirement
     return None
 

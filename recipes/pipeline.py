@@ -60,9 +60,9 @@ STAGES = {
     "guard-int8": Stage("pocketbert.eval.int8_guard:guard_int8"),
     "compile": COMPILE,
     "choose": Stage("pocketbert.eval.choose_targets:choose_targets"),
-    "evaluate": Stage("pocketbert.eval.evaluate:evaluate"),
     "examine": Stage("pocketbert.eval.doctor.examine:examine_bundle"),
     "gates": Stage("pocketbert.eval.decide_gates:decide_gates"),
+    "evaluate": Stage("pocketbert.eval.evaluate:evaluate", version=2),
     "report": Stage("pocketbert.eval.report:write_report"),
 }
 Kind = Literal["model", "onnx", "bundle"]

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,15 +229,84 @@ def run_comparison(found: "RunComparison") -> None:
         table([title, "first", "second", ""], rows)
 
 
-def scored(score: Mapping[str, Any]) -> None:
-    """Print what `eval` measured."""
-    write(str(score["engine"]))
-    rows = {"examples": f"{score['examples']:,}", "accuracy": _interval(score["accuracy"])}
-    for label, recall in score["recall"].items():
-        rows[f"recall of {label!r}"] = f"{_interval(recall)} of {score['counts'][label]:,}"
-    rows["latency"] = ", ".join(f"p{p} {score[f'p{p}_ms']:.3g} ms" for p in (50, 90, 99))
-    rows["peak memory"] = megabytes(score["peak_bytes"])
+def scored(found: Mapping[str, Any]) -> None:
+    """Print what `eval` measured, and what it compared."""
+    for score in found["scores"]:
+        write(str(score["engine"]))
+        rows = {
+            "examples": f"{score['examples']:,}",
+            score["metric"]: _interval(score["accuracy"]),
+        }
+        if score["macro_f1"]:
+            rows["macro F1"] = _interval(score["macro_f1"])
+            rows["calibration error"] = percent(score["calibration_error"])
+        if timing := found.get("timing"):
+            rows["latency"] = ", ".join(f"p{p} {timing[f'p{p}_ms']:.3g} ms" for p in (50, 90, 99))
+            rows["peak memory"] = megabytes(timing["peak_bytes"])
+        pairs(rows)
+        for label, one in score["classes"].items():
+            ratios = ", ".join(
+                f"{key} {percent(one[key])}" for key in ("precision", "recall", "f1")
+            )
+            write(f"  {label}: {ratios}")
+        table(
+            ["slice", "examples", score["metric"]],
+            [
+                [
+                    f"{part['by']}: {part['name']}",
+                    f"{part['examples']:,}",
+                    _interval(part["accuracy"]),
+                ]
+                for part in score["slices"]
+            ],
+        )
+    if paired := found.get("paired"):
+        _compared_pairwise(paired)
+
+
+def loaded(results: Iterable[Mapping[str, Any]]) -> None:
+    """Print what `load` measured."""
+    rows = []
+    for result in results:
+        told = "" if result["loadgen_valid"] else "fewer queries than LoadGen wants"
+        if result["bound_ms"] is not None:
+            kept = "keeps" if result["bound_kept"] else "NO RATE keeps"
+            told = f"{result['rate_per_s']:,.1f} arrivals/s: {kept} {result['bound_ms']:g} ms"
+        latencies = [f"{result[f'p{p}_ms']:,.3g} ms" for p in (50, 90, 99)]
+        rows.append(
+            [
+                result["scenario"],
+                f"{result['queries']:,}",
+                f"{result['texts_per_s']:,.1f}",
+                *latencies,
+                told,
+            ]
+        )
+    table(["scenario", "queries", "texts/s", "p50", "p90", "p99", ""], rows)
+
+
+def _compared_pairwise(paired: Mapping[str, Any]) -> None:
+    write(f"{paired['ours']} against {paired['theirs']}: {paired['verdict']}")
+    ours, theirs = paired["seeds"]
+    our_accuracy, their_accuracy = (
+        percent(paired["our_accuracy"]),
+        percent(paired["their_accuracy"]),
+    )
+    rows = {
+        paired["metric"]: f"{our_accuracy} against {their_accuracy}",
+        "difference": _interval(paired["difference"]),
+        "kept": _interval(paired["retention"]),
+        "same label": _interval(paired["agreement"]),
+        "flips": f"{paired['to_wrong']:,} to wrong, {paired['to_right']:,} to right",
+    }
+    if paired["mcnemar_p"] is not None:
+        rows["McNemar's p"] = f"{paired['mcnemar_p']:.2g}"
+    if max(ours, theirs) > 1:
+        rows["seeds"] = f"{ours} against {theirs}; intervals are over examples and seeds"
     pairs(rows)
+    write(paired["can_tell"])
+    for flip in paired["worst"]:
+        write(f"  {flip['theirs']} -> {flip['ours']}: {flip['text'][:100]}")
 
 
 def self_tested(result: "SelftestResult") -> None:

@@ -4,6 +4,7 @@ import pytest
 from pocketbert.compress.data import load_split
 from pocketbert.compress.errors import DataError
 from pocketbert.eval.evaluate import evaluate, summarize
+from pocketbert.eval.predictions import read_predictions
 from pocketbert.eval.results import read_results, write_results
 
 from .conftest import CONFIG
@@ -15,12 +16,11 @@ def results(evaluation):
 
 
 def test_accuracy_is_that_of_the_saved_predictions(evaluation, results, tiny_data):
-    labels = load_split(tiny_data, "test").labels
+    test = load_split(tiny_data, "test")
     for result in results.artifacts:
-        logits = np.load(
-            evaluation / "predictions" / f"{result.artifact.name}.npy", allow_pickle=False
-        )
-        assert result.accuracy.value == (logits.argmax(axis=1) == labels).mean()
+        kept = read_predictions(evaluation / "predictions" / f"{result.artifact.name}.parquet")
+        assert kept.texts == tuple(test.texts)
+        assert result.accuracy.value == (kept.logits.argmax(axis=1) == test.labels).mean()
         assert result.accuracy.low < result.accuracy.value <= result.accuracy.high + 1e-12
 
 

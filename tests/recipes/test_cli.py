@@ -14,6 +14,7 @@ COMMANDS = [
     "check",
     "run",
     "eval",
+    "load",
     "predict",
     "selftest",
     "build",
@@ -161,7 +162,7 @@ def test_a_mistake_is_a_sentence_without_a_traceback():
         (["run", "quickstart", "--until", "distil"], "did you mean 'distill'?"),
         (["predict", "nowhere", "x"], "has no manifest.json, expected the folder of a bundle"),
         (["selftest", "nowhere"], "has no manifest.json, expected the folder of a bundle"),
-        (["eval", "nowhere", "--data", "x.csv"], "expected the folder of a bundle"),
+        (["eval", "nowhere", "--data", "x.csv"], "nowhere holds nothing that can be measured"),
         (["report", "nowhere"], "expected the results of a run; run a recipe first"),
         (["compile"], "No such command 'compile'"),
     ],
@@ -231,8 +232,26 @@ def test_eval_measures_a_file(bundle, tmp_path):
     arguments = ["eval", bundle, "--data", table, "--text-column", 1, "--label-column", 2]
     score = pocketbert(*arguments, "--json", "--quiet")
     assert score.returncode == 0, score.stderr
-    assert json.loads(score.stdout)["examples"] == 12
-    assert "accuracy" in pocketbert(*arguments).stdout
+    assert json.loads(score.stdout)["scores"][0]["examples"] == 12
+    kept = tmp_path / "kept.parquet"
+    assert "accuracy" in pocketbert(*arguments, "--save", kept).stdout
+    compared = pocketbert("eval", kept, "--against", kept)
+    assert "no measurable difference" in compared.stdout, compared.stderr
+    assert "0 to wrong, 0 to right" in compared.stdout
+    without_data = pocketbert("eval", bundle)
+    assert (without_data.returncode, "give --data" in without_data.stderr) == (2, True)
+
+
+def test_load_drives_a_bundle(bundle, tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("text\nsuperb film\ndull film\n")
+    arguments = ["load", bundle, "--data", table, "--seconds", 0.1, "--latency-ms", 1000]
+    found = pocketbert(*arguments, "--out", tmp_path / "load", "--json", "--quiet")
+    assert found.returncode == 0, found.stderr
+    results = json.loads(found.stdout)
+    assert [one["scenario"] for one in results] == ["single_stream", "offline", "server"]
+    assert results[2]["bound_kept"] is True
+    assert json.loads((tmp_path / "load" / "environment.json").read_text())["cpu"]
 
 
 def test_quiet_says_nothing_on_the_way(write, here):
