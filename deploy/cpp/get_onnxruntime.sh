@@ -3,7 +3,8 @@
 #
 # The library is that of the released Python wheel, so that a bundle runs on the same kernels from
 # both languages; the headers are Debian's (their C API is older, which a later library serves).
-# Needs python3 with pip, and Debian's apt. Everything is checked against its SHA-256.
+# Needs python3 with pip, and apt; where apt knows no mirror of Debian (Ubuntu), DEBIAN_MIRROR names
+# one. Everything is checked against its SHA-256.
 set -eu
 
 VERSION=1.31.1
@@ -28,9 +29,11 @@ echo "onnxruntime==$VERSION --hash=sha256:$wheel_sha256" > requirements.txt
 "${PYTHON:-python3}" -m zipfile -e onnxruntime-*.whl wheel
 
 # A list of packages of our own: the machine's may be of a Debian that has no such package.
-mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | sort -u | head -n 1)
-[ -n "$mirror" ] || { echo "apt knows no mirror, expected one; run apt-get update" >&2; exit 2; }
-echo "deb $mirror $HEADERS_SUITE main" > headers.list
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' | sort -u | head -n 1)}
+[ -n "$mirror" ] || { echo "apt knows no mirror of Debian, expected one; set DEBIAN_MIRROR" >&2; exit 2; }
+keys=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -e "$keys" ] || { echo "$keys is not there, expected it; apt-get install debian-archive-keyring" >&2; exit 2; }
+echo "deb [signed-by=$keys] $mirror $HEADERS_SUITE main" > headers.list
 mkdir -p lists/partial
 own_list="-o Dir::Etc::SourceList=$scratch/headers.list -o Dir::Etc::SourceParts=/dev/null
     -o Dir::State::Lists=$scratch/lists -o APT::Sandbox::User=root

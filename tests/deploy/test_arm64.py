@@ -175,7 +175,6 @@ def test_each_processor_takes_its_own_target_of_one_bundle(machine, for_both):
     there = json.loads(machine.pocketbert("selftest", for_both, "--json").stdout)
     assert there["passed"]
     assert there["engine"].startswith("onnxruntime-arm64: ")
-    assert "onnxruntime cannot run here: it was compiled for x86_64" in there["engine"]
     in_cpp = json.loads(machine.cpp("pocketbert-run", "--selftest", for_both))
     assert in_cpp == there
 
