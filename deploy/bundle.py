@@ -188,8 +188,8 @@ def write_bundle(out: Path, files: Mapping[str, Path], manifest: Manifest) -> Ma
             manifest, sha256={name: hash_file(building / name) for name in sorted(files)}
         )
         (building / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
-        if out.exists():
-            shutil.rmtree(out)
+        if out.exists():  # goes with the scratch folder, when the new one is in its place
+            out.rename(Path(scratch) / "earlier")
         building.rename(out)
     return manifest
 

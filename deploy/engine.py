@@ -1,7 +1,8 @@
 """The one object that a program uses: texts in, typed answers out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from .runners import Runner, open_model_folder, open_target, why_not, why_not_bu
 from .tasks import TASKS
 from .tokenizer import Tokenizer
 from .windows import pooled_logits
+
+BATCHES_READ_AHEAD = 16
 
 
 class Engine:
@@ -140,6 +143,21 @@ class Engine:
         """
         return list(self._task.answers(self.logits(texts, batch_size)))
 
+    def stream(self, texts: Iterable[str], batch_size: int = 1) -> Iterator[Any]:
+        """Answer texts while they come, in their order and in bounded memory.
+
+        Args:
+            texts: Any number of texts.
+            batch_size: Texts of one inference. With 1 every answer follows its text at once; else
+                some batches are read ahead, so that texts of like length share one.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts is one string, expected strings one after the other")
+        ahead = 1 if batch_size == 1 else batch_size * BATCHES_READ_AHEAD
+        waiting = iter(texts)
+        while some := list(islice(waiting, ahead)):
+            yield from self(some, batch_size)
+
     def logits(self, texts: Sequence[str], batch_size: int = 1) -> NDArray[np.float32]:
         """Compute the logits of texts, in their order.
 
@@ -148,6 +166,8 @@ class Engine:
         """
         if isinstance(texts, str):
             raise TypeError("texts is one string, expected a list of strings")
+        if 0 < len(texts) <= batch_size:  # one inference, as at batch 1: nothing to put in order
+            return self._run(texts)
         logits = np.empty((len(texts), len(self.labels)), dtype=np.float32)
         order = list(range(len(texts)))
         if batch_size > 1:  # neighbours in length waste the least on padding

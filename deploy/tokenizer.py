@@ -62,6 +62,13 @@ class Tokenizer:
 
     def pad(self, rows: Sequence[Row]) -> dict[str, NDArray[np.int64]]:
         """Make of rows what a model reads, padded at the end to the longest."""
+        if len(rows) == 1:  # nothing to pad: half the time of the general way
+            ids, type_ids = rows[0]
+            return {
+                "input_ids": np.array([ids], dtype=np.int64),
+                "attention_mask": np.ones((1, len(ids)), dtype=np.int64),
+                "token_type_ids": np.array([type_ids], dtype=np.int64),
+            }
         shape = (len(rows), max((len(ids) for ids, _ in rows), default=0))
         input_ids = np.full(shape, self.pad_id, dtype=np.int64)
         attention_mask = np.zeros(shape, dtype=np.int64)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -51,6 +52,44 @@ def test_threads_share_an_engine(engine):
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(lambda _: engine.logits(TEXTS), range(40)):
             np.testing.assert_array_equal(found, expected)
+        streams = pool.map(lambda _: list(engine.stream(TEXTS)), range(8))
+        assert all(answers == engine(TEXTS) for answers in streams)
+
+
+def test_batches_are_of_like_length_and_never_padded_to_the_maximum(bert):
+    engine = Engine.from_onnx(bert.exported, ("bad", "good"), 32)
+    runner, shapes = engine._runner, []
+
+    class Seen:
+        def run(self, inputs):
+            shapes.append(inputs["input_ids"].shape)
+            return runner.run(inputs)
+
+    engine._runner = Seen()
+    engine.logits(["film " * words for words in (1, 25, 2, 26, 1, 27)], batch_size=3)
+    assert shapes == [(3, 4), (3, 29)]
+
+
+def test_streams_in_order_without_reading_far_ahead(engine):
+    taken = 0
+
+    def texts():
+        nonlocal taken
+        for number in range(10_000):
+            taken += 1
+            yield "film " * (number % 20)
+
+    answers = engine.stream(texts())
+    first = [next(answers) for _ in range(3)]
+    assert taken == 3
+    assert first == engine(["", "film ", "film film "])
+    list(islice(engine.stream(texts(), batch_size=4), 5))
+    assert taken <= 3 + 16 * 4
+    longer = ["superb", "dull " * 20, "", "clumsy plot"] * 40
+    for one, other in zip(engine.stream(iter(longer), 8), engine(longer), strict=True):
+        assert one.score == pytest.approx(other.score, abs=0.05)
+    with pytest.raises(TypeError, match="texts is one string"):
+        next(engine.stream("superb"))
 
 
 @pytest.mark.parametrize("name", ["bert", "mpnet"])
