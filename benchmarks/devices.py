@@ -3,10 +3,10 @@
     pocketbert run quickstart
     python benchmarks/devices.py runs/quickstart/bundle runs/stages/data-*
 
-Builds the wheel and installs it alone, in a clean environment for each Python that JetPack has; all
-Python figures come from there (`device_probe.py`). The C++ ones come from the programs that
-`benchmarks/cpp.py` builds. What other scripts measured is read from their results; where such a file
-is absent, the summary says so.
+Builds the wheel and installs it alone, in a clean environment for each Python that JetPack has;
+all Python figures come from there (`device_probe.py`). The C++ ones come from the programs that
+`benchmarks/cpp.py` builds. What other scripts measured is read from their results; where such a
+file is absent, the summary says so.
 """
 
 import argparse

@@ -15,20 +15,7 @@ from pathlib import Path
 import numpy as np
 from report import environment, write_results
 
-READER = """
-import json, sys
-import optimum.onnxruntime, transformers
-from pathlib import Path
-bundle = Path(sys.argv[1])
-target = json.loads((bundle / "manifest.json").read_text())["targets"][0]
-assert target["runtime"] == "onnxruntime", target
-folder = (bundle / target["path"]).parent
-model = optimum.onnxruntime.ORTModelForSequenceClassification.from_pretrained(folder)
-tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(bundle / "tokenizer.json"))
-golden = json.loads((bundle / "golden.json").read_text())
-logits = [model(**tokenizer(t, return_tensors="pt")).logits[0].tolist() for t in golden["texts"]]
-print(json.dumps({"logits": logits, "transformers": transformers.__version__}))
-"""
+READER = Path(__file__).with_name("optimum_reader.py")
 
 
 def main() -> None:
@@ -37,7 +24,7 @@ def main() -> None:
     parser.add_argument("--python", type=Path, required=True, help="of optimum's environment")
     options = parser.parse_args()
     said = subprocess.run(
-        [options.python.absolute(), "-c", READER, options.bundle],
+        [options.python.absolute(), READER, options.bundle],
         check=True,
         capture_output=True,
         text=True,
