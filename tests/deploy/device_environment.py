@@ -30,9 +30,9 @@ class Environment:
     def python(self) -> Path:
         return self.folder / "bin/python"
 
-    def run(self, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run its Python away from this repository, with nothing of the caller's environment."""
-        command = [self.python, *map(str, arguments)]
+        command = [str(self.python), *map(str, arguments)]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True

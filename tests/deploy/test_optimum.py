@@ -32,7 +32,7 @@ def peer(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bert", "bilstm"])
+@pytest.mark.parametrize("name", ["bert", "mpnet"])
 def test_the_ecosystem_s_classes_give_the_golden_logits(peer, request, name):
     bundle = request.getfixturevalue(name).bundle
     done = subprocess.run([peer, READER, bundle], capture_output=True, text=True)
