@@ -11,8 +11,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from .environment import usable_cpus
 logger = logging.getLogger(__name__)
 
 SEED = 0
+Watch = Callable[[str], AbstractContextManager[None]]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -68,6 +69,7 @@ def measure_latency(
     logs: Path,
     kind: str = "text-classification",
     truncation: Truncation = HEAD,
+    watch: Watch = lambda name: nullcontext(),
 ) -> dict[str, Measurement]:
     """Time all artifacts on the same texts, interleaved.
 
@@ -80,6 +82,7 @@ def measure_latency(
         logs: Folder for what each process writes to stderr.
         kind: The kind of task.
         truncation: What is read of a longer text.
+        watch: Called with an artifact's name, stands around each of its rounds.
 
     Returns:
         One measurement an artifact, by its name.
@@ -96,7 +99,7 @@ def measure_latency(
         ]
         for worker in workers:
             worker.passes = worker.ask({"command": "warm_up"})["passes"]
-        rounds = _rounds(workers, config.latency_rounds, len(texts))
+        rounds = _rounds(workers, config.latency_rounds, len(texts), watch)
         return {worker.artifact.name: worker.finish(rounds) for worker in workers}
 
 
@@ -126,14 +129,17 @@ def choose_texts(texts: Sequence[str], count: int) -> list[str]:
     return [texts[row] for row in chosen]
 
 
-def _rounds(workers: list["Worker"], n_rounds: int, n_texts: int) -> dict[str, list[list[float]]]:
+def _rounds(
+    workers: list["Worker"], n_rounds: int, n_texts: int, watch: Watch
+) -> dict[str, list[list[float]]]:
     """Latencies by artifact, round and text."""
     latencies_ms: dict[str, list[list[float]]] = {worker.artifact.name: [] for worker in workers}
     with progress("Latency", total=n_rounds * len(workers) * n_texts, unit="text") as bar:
         for number in range(n_rounds):
             shift = number % len(workers)
             for worker in workers[shift:] + workers[:shift]:
-                answer = worker.ask({"command": "round"})
+                with watch(worker.artifact.name):
+                    answer = worker.ask({"command": "round"})
                 latencies_ms[worker.artifact.name].append(answer["ms"])
                 bar.advance(n_texts)
     return latencies_ms

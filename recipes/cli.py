@@ -546,6 +546,52 @@ def export_triton(
 
 
 @app.command(
+    epilog=examples(
+        "pocketbert bench runs/quickstart/bundle",
+        "pocketbert bench small large --target onnxruntime --lengths 16,64 --out board.json",
+    )
+)
+def bench(
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Bundles.")],
+    targets: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="A target; may be repeated. All that run here if none."),
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="File with a text a line; the golden texts if none.")
+    ] = None,
+    lengths: Annotated[
+        str, typer.Option(help="Numbers of tokens, as 16,64, in place of real lengths.")
+    ] = "",
+    calls: Annotated[int, typer.Option(min=1, help="Inferences of a target in a round.")] = 500,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, in which targets take turns.")] = 5,
+    threads: Threads = None,
+    out: Annotated[Path, typer.Option(help="Results file to carry back.")] = Path("bench.json"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure bundles on this device: latency, memory, cold start, clocks, energy."""
+    from pocketbert.eval.bench import BenchConfig
+    from pocketbert.eval.bench import bench as run_bench
+
+    screen.log_to_stderr(quiet)
+    config = BenchConfig(
+        targets=tuple(targets or ()),
+        texts=texts,
+        lengths=_lengths(lengths),
+        calls=calls,
+        rounds=rounds,
+        threads=threads,
+    )
+    result = run_bench(bundles, config, out)
+    if as_json:
+        screen.write_json(result.content)
+    else:
+        screen.benched(result)
+        screen.complain(f"written to {out}")
+
+
+@app.command(
     name="latency-table",
     epilog=examples(
         "pocketbert run mine.yaml --until latency-table   # at the desk, with prune.speedup",
@@ -691,6 +737,15 @@ def _lines(path: Path | None) -> list[str]:
 
 def _labels(names: str | None) -> tuple[str, ...] | None:
     return tuple(names.split(",")) if names else None
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    words = [word for word in text.split(",") if word]
+    if not all(word.strip().isdecimal() for word in words):
+        raise UserError(
+            f"--lengths is {text!r}, expected numbers of tokens with commas between, as 16,64"
+        )
+    return tuple(int(word) for word in words)
 
 
 def _column(name: str) -> str | int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pocketbert.compress.latency_table import LatencyTable
     from pocketbert.deploy.build import BuildResult
     from pocketbert.deploy.selftest import SelftestResult
+    from pocketbert.eval.bench import BenchResult
     from pocketbert.eval.decide_gates import GateResult
 
     from .compare import RunComparison
@@ -316,6 +317,42 @@ def self_tested(result: "SelftestResult") -> None:
         f"{'passed' if result.passed else 'FAILED'}: {result.texts} golden texts, "
         f"{result.texts_with_other_tokens} cut into other tokens, largest difference of a logit "
         f"{result.max_abs_difference:.2g} (allowed {result.tolerance:.2g})"
+    )
+
+
+def benched(result: "BenchResult") -> None:
+    """Print what was measured on a device, and what was not and why."""
+    headings = ["bundle, target", "texts", "p50", "p90", "p99", "cold start", "resident", "peak"]
+    headings += ["power", "energy a text"]
+    table(
+        headings,
+        [
+            [
+                f"{row.bundle}, {row.target}",
+                row.texts,
+                f"{row.p50_ms:.3g} ms",
+                f"{row.p90_ms:.3g} ms",
+                f"{row.p99_ms:.3g} ms",
+                f"{row.cold_start_ms:,.0f} ms",
+                megabytes(row.resident_bytes),
+                megabytes(row.peak_bytes),
+                "-" if row.power_w is None else f"{row.power_w:.2f} W",
+                "-" if row.energy_mj is None else f"{row.energy_mj:.3g} mJ",
+            ]
+            for row in result.rows
+        ],
+    )
+    state = result.content["power_state"]["before"]
+    locked = {True: "locked", False: "not locked: they follow the load", None: "not readable"}
+    idle = result.content["idle"]
+    pairs(
+        {
+            "power mode": state["power_mode"],
+            "clocks": locked[state["locked"]],
+            **{f"sensor {name}": found for name, found in result.sensors.items()},
+            **({"idle power": f"{idle['power_w']:.2f} W, subtracted"} if idle else {}),
+            **{f"not run: {title}": reason for title, reason in result.passed_over.items()},
+        }
     )
 
 

@@ -20,6 +20,7 @@ COMMANDS = [
     "build",
     "serve",
     "export",
+    "bench",
     "latency-table",
     "report",
     "doctor",
