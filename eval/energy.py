@@ -61,7 +61,7 @@ class EnergyMeter:
     @contextmanager
     def watch(self, name: str) -> Iterator[None]:
         """Add the energy of the block to that of its name."""
-        before_j, started_s = self._sample(), time.perf_counter()
+        started_s, before_j = self._sample()
         done = threading.Event()
         sampler = threading.Thread(target=self._keep_sampling, args=(done,))
         sampler.start()
@@ -70,11 +70,12 @@ class EnergyMeter:
         finally:
             done.set()
             sampler.join()
-        after_j, seconds = self._sample(), time.perf_counter() - started_s
-        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        ended_s, after_j = self._sample()
+        self._seconds[name] = self._seconds.get(name, 0.0) + ended_s - started_s
         total_j = self._by_rail_j.setdefault(name, {})
-        for rail in before_j.keys() & after_j.keys():
-            total_j[rail] = total_j.get(rail, 0.0) + after_j[rail] - before_j[rail]
+        for rail, before in before_j.items():
+            if rail in after_j:
+                total_j[rail] = total_j.get(rail, 0.0) + after_j[rail] - before
 
     def stretch(self, name: str) -> Stretch | None:
         """Return what was watched under a name; None if it was not measured, or not to its end."""
@@ -101,12 +102,13 @@ class EnergyMeter:
         while self._sensor is not None and self.lost is None and not done.wait(INTERVAL_S):
             self._sample()
 
-    def _sample(self) -> dict[str, float]:
-        if self._sensor is None or self.lost is not None:
-            return {}
+    def _sample(self) -> tuple[float, dict[str, float]]:
+        """Time in seconds, and energy in joules by rail; none if the sensor is gone."""
         with self._lock:
-            try:
-                return self._sensor.sample()
-            except (OSError, ValueError) as error:  # a driver that goes may leave an empty file
-                self.lost = f"{self._sensor.name} vanished while measuring: {error}"
-                return {}
+            energy_j: dict[str, float] = {}
+            if self._sensor is not None and self.lost is None:
+                try:
+                    energy_j = self._sensor.sample()
+                except (OSError, ValueError) as error:  # a driver that goes leaves empty files
+                    self.lost = f"{self._sensor.name} vanished while measuring: {error}"
+            return time.perf_counter(), energy_j

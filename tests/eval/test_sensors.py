@@ -53,7 +53,8 @@ def test_rails_of_jetpack_4(tmp_path):
     stretch = meter.stretch("work")
     assert set(stretch.by_rail_j) == {"GPU", "CPU", "SYS5V"}
     assert stretch.rails == ("GPU", "CPU", "SYS5V")  # none holds the others
-    assert stretch.power_w == pytest.approx(6.0, rel=0.3)
+    assert stretch.energy_j == pytest.approx(sum(stretch.by_rail_j.values()))
+    assert 3 < stretch.power_w < 12  # 6 W, on a machine that may be busy
 
 
 def test_counters_of_packages_wrap(tmp_path):
