@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .intervals import Interval
-from .results import ArtifactResult, LengthHistogram, Results
-from .wording import milliseconds, percent, percent_range, size
+from .results import LengthHistogram
+from .wording import milliseconds, percent, percent_range
 
 # Text stays text: it can be searched and read aloud, and takes the page's font.
 STYLE: dict[Any, Any] = {
@@ -33,6 +33,27 @@ WIDTH_INCHES = 4.7
 
 
 @dataclass(frozen=True, kw_only=True)
+class Point:
+    """An engine in the plane of accuracy and latency.
+
+    Attributes:
+        title: What it is called.
+        accuracy: On the test examples.
+        p50_ms: Median latency.
+        p90_ms: 90th percentile.
+        details: What is said of it when it is pointed at.
+        ships: It is what ships.
+    """
+
+    title: str
+    accuracy: Interval
+    p50_ms: float
+    p90_ms: float
+    details: str
+    ships: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class SliceBar:
     """Accuracy on a part of the test texts.
 
@@ -49,49 +70,35 @@ class SliceBar:
     teacher: Interval
 
 
-def accuracy_against_latency(results: Results) -> str:
-    """Draw every artifact: accuracy with its interval over p50 with a whisker to p90.
+def accuracy_against_latency(points: Sequence[Point]) -> str:
+    """Draw every point: accuracy with its interval over p50 with a whisker to p90.
 
     Points can be reached with the keyboard and say what they are; a dashed line joins those that no
     other beats in both.
     """
     with _figure(3.7) as (figure, axes):
-        _draw_front(axes, results)
-        for number, result in enumerate(results.artifacts, start=1):
-            colour = SHIPS if result.artifact.name == results.engine else OTHERS
-            _draw_point(axes, number, result, colour)
+        _draw_front(axes, points)
+        for number, point in enumerate(points, start=1):
+            _draw_point(axes, number, point)
         axes.set_xscale("log")
-        _plain_log_ticks(axes, results)
+        _plain_log_ticks(axes, points)
         axes.set_xlabel("latency at batch 1, ms (logarithmic)")
         axes.set_ylabel("test accuracy, %")
         axes.margins(x=0.12, y=0.08)
         axes.grid(color=GRID, zorder=0)
-        svg = _svg(figure, "plot", "Accuracy against latency", _described(results), "group")
-    for number, result in enumerate(results.artifacts, start=1):
-        svg = _reachable(svg, f"plot-point-{number}", f"{number}. {point_details(result)}")
+        svg = _svg(figure, "plot", "Accuracy against latency", _described(points), "group")
+    for number, point in enumerate(points, start=1):
+        svg = _reachable(svg, f"plot-point-{number}", f"{number}. {point.details}")
     return svg
 
 
-def pareto_front(results: Results) -> list[ArtifactResult]:
-    """Return the artifacts that no other one beats in both accuracy and median latency."""
-    front: list[ArtifactResult] = []
-    for result in sorted(
-        results.artifacts, key=lambda one: (one.latency.p50_ms, -one.accuracy.value)
-    ):
-        if not front or result.accuracy.value > front[-1].accuracy.value:
-            front.append(result)
+def pareto_front(points: Sequence[Point]) -> list[Point]:
+    """Return the points that no other one beats in both accuracy and median latency."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda one: (one.p50_ms, -one.accuracy.value)):
+        if not front or point.accuracy.value > front[-1].accuracy.value:
+            front.append(point)
     return front
-
-
-def point_details(result: ArtifactResult) -> str:
-    """What a point says when it is pointed at."""
-    latency = result.latency
-    return (
-        f"{result.artifact.title}: accuracy {percent(result.accuracy.value)} "
-        f"({percent_range(result.accuracy)}); p50 {milliseconds(latency.p50_ms)}, p90 "
-        f"{milliseconds(latency.p90_ms)}, p99 {milliseconds(latency.p99_ms)}; weights "
-        f"{size(result.footprint.weights_bytes)}, peak memory {size(result.peak_bytes)}"
-    )
 
 
 def slice_bars(name: str, title: str, slices: Sequence[SliceBar]) -> str:
@@ -145,12 +152,12 @@ def length_histogram(lengths: LengthHistogram) -> str:
         return _svg(figure, "lengths", "Test texts by number of tokens", bins)
 
 
-def _draw_point(axes: Axes, number: int, result: ArtifactResult, colour: str) -> None:
-    accuracy, latency = result.accuracy, result.latency
+def _draw_point(axes: Axes, number: int, point: Point) -> None:
+    accuracy, colour = point.accuracy, SHIPS if point.ships else OTHERS
     drawn = axes.errorbar(
-        latency.p50_ms,
+        point.p50_ms,
         100 * accuracy.value,
-        xerr=[[0.0], [latency.p90_ms - latency.p50_ms]],
+        xerr=[[0.0], [point.p90_ms - point.p50_ms]],
         yerr=[
             [100 * (accuracy.value - accuracy.low)],
             [100 * (accuracy.high - accuracy.value)],
@@ -166,7 +173,7 @@ def _draw_point(axes: Axes, number: int, result: ArtifactResult, colour: str) ->
     drawn[0].set_gid(f"point-{number}")
     axes.annotate(
         str(number),
-        (latency.p50_ms, 100 * accuracy.value),
+        (point.p50_ms, 100 * accuracy.value),
         ha="center",
         va="center_baseline",
         color="white",
@@ -175,10 +182,10 @@ def _draw_point(axes: Axes, number: int, result: ArtifactResult, colour: str) ->
     )
 
 
-def _draw_front(axes: Axes, results: Results) -> None:
-    front = pareto_front(results)
+def _draw_front(axes: Axes, points: Sequence[Point]) -> None:
+    front = pareto_front(points)
     axes.step(
-        [one.latency.p50_ms for one in front],
+        [one.p50_ms for one in front],
         [100 * one.accuracy.value for one in front],
         where="post",
         linestyle="--",
@@ -188,14 +195,12 @@ def _draw_front(axes: Axes, results: Results) -> None:
     )
 
 
-def _described(results: Results) -> str:
-    points = "; ".join(
-        f"{number}. {result.artifact.title}: {percent(result.accuracy.value)}, "
-        f"{milliseconds(result.latency.p50_ms)}"
-        for number, result in enumerate(results.artifacts, start=1)
+def _described(points: Sequence[Point]) -> str:
+    said = "; ".join(
+        f"{number}. {point.title}: {percent(point.accuracy.value)}, {milliseconds(point.p50_ms)}"
+        for number, point in enumerate(points, start=1)
     )
-    front = ", ".join(one.artifact.title for one in pareto_front(results))
-    return f"{points}. Not beaten in both: {front}"
+    return f"{said}. Not beaten in both: {', '.join(one.title for one in pareto_front(points))}"
 
 
 def _reachable(svg: str, group: str, details: str) -> str:
@@ -216,10 +221,10 @@ def _figure(height_inches: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_subplot()
 
 
-def _plain_log_ticks(axes: Axes, results: Results) -> None:
+def _plain_log_ticks(axes: Axes, points: Sequence[Point]) -> None:
     """Ticks at 1, 2, 5, 10 ... as far as the points reach, written without powers."""
-    low = min(result.latency.p50_ms for result in results.artifacts) / 1.8
-    high = max(result.latency.p90_ms for result in results.artifacts) * 1.8
+    low = min(point.p50_ms for point in points) / 1.8
+    high = max(point.p90_ms for point in points) * 1.8
     steps = (step * 10.0**power for power in range(-3, 6) for step in (1, 2, 5))
     ticks = [tick for tick in steps if low <= tick <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)

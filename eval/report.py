@@ -16,7 +16,7 @@ from .doctor.examine import read_examination
 from .evaluate import summarize
 from .model_card import card_header, data_name
 from .report_file import SCHEMA_VERSION, Report, StageRecord, report_json
-from .results import Results, read_results
+from .results import ArtifactResult, Results, read_results
 
 SUMMARY_COLUMNS = (
     "recipe",
@@ -189,13 +189,40 @@ def _figures(results: Results) -> dict[str, Any]:
         for by, title in SLICES.items()
         if (bars := _slice_bars(results, by))
     }
+    points = points_of(results)
     return {
-        "figure": plot.accuracy_against_latency(results),
-        "details": [plot.point_details(result) for result in results.artifacts],
-        "front": [result.artifact.title for result in plot.pareto_front(results)],
+        "figure": plot.accuracy_against_latency(points),
+        "details": [point.details for point in points],
+        "front": [point.title for point in plot.pareto_front(points)],
         "lengths": plot.length_histogram(results.lengths),
         "parts": parts,
     }
+
+
+def points_of(results: Results) -> list[plot.Point]:
+    """Every artifact, as the plot shows it."""
+    return [
+        plot.Point(
+            title=result.artifact.title,
+            accuracy=result.accuracy,
+            p50_ms=result.latency.p50_ms,
+            p90_ms=result.latency.p90_ms,
+            details=_details(result),
+            ships=result.artifact.name == results.engine,
+        )
+        for result in results.artifacts
+    ]
+
+
+def _details(result: ArtifactResult) -> str:
+    latency = result.latency
+    return (
+        f"{result.artifact.title}: accuracy {wording.percent(result.accuracy.value)} "
+        f"({wording.percent_range(result.accuracy)}); p50 {wording.milliseconds(latency.p50_ms)}, "
+        f"p90 {wording.milliseconds(latency.p90_ms)}, p99 {wording.milliseconds(latency.p99_ms)}; "
+        f"weights {wording.size(result.footprint.weights_bytes)}, peak memory "
+        f"{wording.size(result.peak_bytes)}"
+    )
 
 
 def _slice_bars(results: Results, by: str) -> list[plot.SliceBar]:

@@ -621,13 +621,32 @@ def latency_table(
     epilog=examples(
         "pocketbert report runs/quickstart",
         "pocketbert report runs/* --json",
+        "pocketbert report runs/* --device orin.json --html together.html",
     )
 )
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of results.")],
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one page of all runs and devices.")
+    ] = None,
+    device: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="What `pocketbert bench` wrote on a device, for --html."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the results of runs, side by side if there are several."""
+    if device and html is None:
+        raise UserError("--device is given without --html, expected a page to show it in")
+    if html is not None:
+        from pocketbert.eval.together import write_together
+
+        entries = write_together(html, runs, device or [])
+        if as_json:
+            screen.write_json([asdict(entry) for entry in entries])
+        else:
+            screen.write(f"{html}: {len(entries)} engines")
+        return
     reports = {folder: screen.read_report(folder) for folder in runs}
     if as_json:
         screen.write_json(
