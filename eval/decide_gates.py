@@ -58,6 +58,9 @@ class Measured:
 
 # How each of METRICS is measured.
 MEASURED: dict[str, Callable[[Measured], Interval]] = {
+    "metric": lambda m: m.result.accuracy,
+    "metric_retention": lambda m: m.to_teacher.retention,
+    "metric_drop": lambda m: _negated(m.to_teacher.difference),
     "accuracy": lambda m: m.result.accuracy,
     "accuracy_retention": lambda m: m.to_teacher.retention,
     "accuracy_drop": lambda m: _negated(m.to_teacher.difference),

@@ -43,6 +43,9 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
+    "metric": Metric("fraction", True, "what the task is judged by, accuracy or another"),
+    "metric_retention": Metric("fraction", True, "that metric divided by the teacher's"),
+    "metric_drop": Metric("fraction", False, "the teacher's metric minus its own"),
     "accuracy": Metric("fraction", True, "share of the test texts whose label is right"),
     "accuracy_retention": Metric("fraction", True, "accuracy divided by the teacher's"),
     "accuracy_drop": Metric("fraction", False, "the teacher's accuracy minus its own"),
@@ -57,6 +60,10 @@ METRICS: dict[str, Metric] = {
     "bundle_bytes": Metric("bytes", False, "all files of the bundle"),
     "peak_bytes": Metric("bytes", False, "most memory that the process ever holds"),
 }
+
+
+# The same by the name of one task's metric, refused where the task is judged by another.
+ACCURACY = ("accuracy", "accuracy_retention", "accuracy_drop")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from pocketbert.compress.config import (
 )
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.eval.config import EvaluateConfig
-from pocketbert.eval.gates import Gate, parse_gate
+from pocketbert.eval.gates import ACCURACY, Gate, parse_gate
 
 # Results lie in `<work>/<name>`, beside the cache.
 CACHE_FOLDER = "stages"
@@ -228,11 +228,23 @@ def _method_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _gate_problems(recipe: Recipe) -> Iterator[str]:
+    if not recipe.gates:
+        return
+    from pocketbert.eval.tasks import MEASURES  # only here, because it imports scipy
+
+    judged_by = MEASURES[recipe.task.kind].name
     for number, text in enumerate(recipe.gates):
         try:
-            parse_gate(text, _gate_targets(recipe))
+            gate = parse_gate(text, _gate_targets(recipe))
         except ValueError as error:
             yield f"gates.{number} is {text!r}, {error}"
+            continue
+        if gate.metric in ACCURACY and judged_by != "accuracy":
+            neutral = gate.metric.replace("accuracy", "metric")
+            yield (
+                f"gates.{number} is {text!r}, expected {neutral}, because task.kind "
+                f"{recipe.task.kind} is judged by {judged_by}"
+            )
 
 
 def _gate_targets(recipe: Recipe) -> tuple[str, ...]:

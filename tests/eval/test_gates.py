@@ -31,6 +31,7 @@ def test_every_metric_can_be_measured():
     ("text", "limit", "target", "on_value"),
     [
         ("accuracy_retention >= 0.98", 0.98, None, False),
+        ("metric_drop <= 0.01", 0.01, None, False),
         ("p99_ms<=5ms on onnxruntime", 5.0, "onnxruntime", False),
         ("bytes <= 12 MB on value on openvino", 12e6, "openvino", True),
         ("peak_bytes <= 1.5 KiB", 1536.0, None, False),

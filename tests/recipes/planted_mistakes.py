@@ -6,8 +6,9 @@ TOP = (
     "sparsify, qat, trim, quantize, compile, evaluate, gates"
 )
 METRICS = (
-    "accuracy, accuracy_retention, accuracy_drop, agreement, p50_ms, p90_ms, p99_ms, "
-    "p50_ratio_pytorch, p50_ratio_onnxruntime, size_ratio, bytes, bundle_bytes, peak_bytes"
+    "metric, metric_retention, metric_drop, accuracy, accuracy_retention, accuracy_drop, "
+    "agreement, p50_ms, p90_ms, p99_ms, p50_ratio_pytorch, p50_ratio_onnxruntime, size_ratio, "
+    "bytes, bundle_bytes, peak_bytes"
 )
 COMPILE = "target, also, isa, also_isa, float_precision, lengths, threads, choose"
 
