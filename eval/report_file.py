@@ -1,5 +1,9 @@
-"""`report.json`: all that a report says, typed, and the JSON schema that ships with it."""
+"""`report.json`: all that a report says, typed, and the JSON schema that ships with it.
 
+`python -m pocketbert.eval.report_file` writes the schema anew after a change of what is measured.
+"""
+
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,3 +71,7 @@ def read_report(path: Path) -> Report:
 def report_schema() -> dict[str, Any]:
     """JSON schema of `report.json`, as `report.schema.json` has it."""
     return TypeAdapter(Report).json_schema()
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(json.dumps(report_schema(), indent=2) + "\n", encoding="utf-8")
