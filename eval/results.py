@@ -72,6 +72,8 @@ class Latency:
 class LoadResult:
     """One of MLPerf's scenarios; latencies are ours, those of LoadGen's log stand beside them.
 
+    Server's are LoadGen's own: it counts from when it should have asked, not from when it did.
+
     Attributes:
         scenario: `single_stream`, `offline` or `server`.
         queries: Texts asked.
