@@ -250,7 +250,7 @@ def engines(options: argparse.Namespace) -> Found:
             *(
                 artifact(f"bundle {target.name}", "bundle", options.bundle, "student", target.name)
                 for target in read_bundle(options.bundle).manifest.targets
-                if why_not_here(target) is None
+                if why_not_here(options.bundle, target) is None
             ),
         ]
         measured = measure_latency(
