@@ -3,8 +3,10 @@
     python device_probe.py BUNDLE            the cold start of this process, and its memory
     python device_probe.py BUNDLE TEXTS      every call beside its tokenizer and its bare session
 
-Needs pocketbert's base install alone. Prints one JSON object. Processor time is that of the calling
-thread, which does all the work of a session of one thread; other processes fall out of it.
+Needs pocketbert's base install alone. Prints one JSON object. The overhead of a call is what is
+left of it after the time in which its own tokenizer and its own session were at work. Processor
+time is that of the calling thread, which does all the work of a session of one thread; other
+processes fall out of it.
 """
 
 import json
@@ -67,11 +69,34 @@ def calls(bundle: Path, texts: list[str]) -> dict[str, Any]:
         providers=["CPUExecutionProvider"],
         disabled_optimizers=list(target.disabled_optimizers),
     )
-    rows = [time_text(text, engine, tokenizer, session) for text in texts]
+    inside = (
+        Stopwatch(engine._tokenizer._tokenizer, "encode"),
+        Stopwatch(engine._runner._session, "run"),
+    )
+    engine._tokenizer._tokenizer, engine._runner._session = inside
+    rows = [time_text(text, engine, inside, tokenizer, session) for text in texts]
     return {"engine": engine.describe(), "resident_bytes": resident_bytes(), "texts": rows}
 
 
-def time_text(text: str, engine: Any, tokenizer: Any, session: Any) -> dict[str, float]:
+class Stopwatch:
+    """Stands for an object and times one method of it: wall and processor, in microseconds."""
+
+    def __init__(self, timed: Any, method: str) -> None:
+        self._call = getattr(timed, method)
+        self.taken = (0.0, 0.0)
+        setattr(self, method, self._timed)
+
+    def _timed(self, *arguments: Any) -> Any:
+        wall_ns, processor_ns = time.perf_counter_ns(), time.thread_time_ns()
+        result = self._call(*arguments)
+        processor_ns = time.thread_time_ns() - processor_ns
+        self.taken = ((time.perf_counter_ns() - wall_ns) / 1e3, processor_ns / 1e3)
+        return result
+
+
+def time_text(
+    text: str, engine: Any, inside: tuple[Stopwatch, ...], tokenizer: Any, session: Any
+) -> dict[str, float]:
     import numpy as np
 
     encoding = tokenizer.encode(text)
@@ -86,16 +111,19 @@ def time_text(text: str, engine: Any, tokenizer: Any, session: Any) -> dict[str,
         "tokenizer": lambda: tokenizer.encode(text),
         "session": lambda: session.run(None, feeds),
     }
-    rounds = [{name: one(call) for name, call in timed.items()} for _ in range(ROUNDS + WARM_UP)]
-    rounds = rounds[WARM_UP:]
+    rounds = []
+    for _ in range(WARM_UP + ROUNDS):
+        taken = {name: one(call) for name, call in timed.items()}
+        taken["overhead"] = tuple(
+            taken["engine"][clock] - sum(watch.taken[clock] for watch in inside) for clock in (0, 1)
+        )
+        rounds.append(taken)
     row: dict[str, float] = {"tokens": len(encoding.ids)}
     for clock, unit in enumerate(("us", "processor_us")):
-        for name in timed:
-            row[f"{name}_{unit}"] = statistics.median(taken[name][clock] for taken in rounds)
-        row[f"overhead_{unit}"] = statistics.median(
-            taken["engine"][clock] - taken["tokenizer"][clock] - taken["session"][clock]
-            for taken in rounds
-        )
+        for name in (*timed, "overhead"):
+            row[f"{name}_{unit}"] = statistics.median(
+                taken[name][clock] for taken in rounds[WARM_UP:]
+            )
     return row
 
 
