@@ -104,11 +104,15 @@ def _asked(bundle: Bundle, name: str | None) -> Target:
     for target in to_build:
         if name in (None, target.name):
             return target
-    names = ", ".join(target.name for target in to_build) or "none, for it has none to build"
-    what = "no target to build" if name is None else f"no target {name!r} that has to be built"
+    if not to_build:
+        raise BundleError(
+            f"{bundle.root} has no target that is built on the device, expected one; all of its "
+            "targets run as they are, or add tensorrt to compile.also and run the recipe again"
+        )
+    names = ", ".join(target.name for target in to_build)
     raise BundleError(
-        f"{bundle.root} has {what}, expected one of: {names}; add tensorrt to compile.also, other "
-        "targets run as they are"
+        f"{bundle.root} has no target {name!r} that is built on the device, expected one of: "
+        f"{names}; give one of them to --target"
     )
 
 

@@ -338,7 +338,10 @@ def test_a_machine_without_tensorrt_says_so_in_a_sentence(tensorrt_bundle, bert)
     assert refused.stderr.count("\n") == 1
     nothing = pocketbert("build", bert.bundle)
     assert nothing.returncode == 2
-    assert "has no target to build, expected one of: none" in nothing.stderr
+    assert "has no target that is built on the device, expected one; all of" in nothing.stderr
+    other = pocketbert("build", tensorrt_bundle, "--target", "onnxruntime")
+    assert other.returncode == 2
+    assert "expected one of: tensorrt, tensorrt-float" in other.stderr
 
 
 def test_dla_is_refused_with_the_reason(tensorrt_bundle, tmp_path):
