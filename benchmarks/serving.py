@@ -33,7 +33,7 @@ CLIENTS = 32
 RATES = (0.25, 0.5, 0.75, 0.9)  # of what was answered at saturation
 MAX_WAITING = 256
 OVERLOAD_CLIENTS = 2 * MAX_WAITING  # enough to fill the queue and to be refused
-OVERLOAD = 2.5  # of saturation; connections that wait for an answer send nothing
+OVERLOAD = 3  # of saturation; connections that wait for an answer send nothing
 BATCHES = ((1, 0.0), (8, 0.0), (8, 2.0), (32, 0.0))  # --max-batch, --max-wait-ms
 MAX_GROWTH = 0.1
 
