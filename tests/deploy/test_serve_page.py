@@ -88,7 +88,7 @@ def test_markup_in_a_text_is_text(page):
     text = "<img src=x onerror=alert(1)>"
     page.get_by_label("Texts").fill(text)
     page.get_by_role("button", name="Run").click()
-    assert page.get_by_role("listitem").get_by_text(text, exact=True).is_visible()
+    page.get_by_role("listitem").get_by_text(text, exact=True).wait_for()
     assert page.locator("li img").count() == 0
 
 
