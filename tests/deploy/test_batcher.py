@@ -149,6 +149,6 @@ def test_closing_answers_what_was_taken_in():
         batcher = Batcher(engine, BatchConfig(max_batch=2), lambda *_: None)
         waiting = [batcher.submit([text]) for text in "abcde"]
         await batcher.close()
-        return await asyncio.gather(*waiting)
+        return await asyncio.wait_for(asyncio.gather(*waiting), 30)
 
     assert asyncio.run(main()) == [["A"], ["B"], ["C"], ["D"], ["E"]]
