@@ -1,10 +1,12 @@
 import csv
 import json
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
-from pocketbert.eval.plot import pareto_front
+from pocketbert.eval.intervals import Interval
+from pocketbert.eval.plot import SliceBar, pareto_front, slice_bars
 from pocketbert.eval.report import CSV_COLUMNS, points_of, write_report
 from pocketbert.eval.report_file import SCHEMA, read_report, report_schema
 
@@ -54,6 +56,26 @@ def test_the_model_card_is_one_that_the_hub_reads(report):
     assert card.data.eval_results[0].dataset_name == "reviews.csv"
     header = yaml.safe_load((report / "README.md").read_text().split("---\n")[1])
     assert header["pipeline_tag"] == "text-classification"
+
+
+def test_bars_show_engine_and_teacher_on_every_part():
+    parts = [
+        SliceBar(
+            name=name,
+            examples=40,
+            engine=Interval(0.8, 0.7, 0.9),
+            teacher=Interval(0.85, 0.75, 0.95),
+        )
+        for name in ("<bad>", "good")
+    ]
+    root = ElementTree.fromstring(slice_bars("by-class", "By class", parts).replace("xlink:", ""))
+    assert root.find("desc").text == (
+        "<bad>, 40 texts: engine 80.0% (70.0 to 90.0%), teacher 85.0%; "
+        "good, 40 texts: engine 80.0% (70.0 to 90.0%), teacher 85.0%"
+    )
+    drawn = "".join(root.itertext())
+    assert "<bad> (40)" in drawn
+    assert "good (40)" in drawn
 
 
 def test_the_front_holds_what_no_other_beats_in_both(report):
