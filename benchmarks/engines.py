@@ -16,16 +16,19 @@ is asked changes or `--again` is given.
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from engine_peers.contestants import PEERS, Contestant, contestants
 from engine_peers.models import make_source, random_base, size_of
 from engine_peers.race import race
-from engine_peers.roofline import floor_ms, measure_roofline
 from engine_peers.setup import ENVIRONMENTS
 from engine_peers.verdict import bars, draw, summary
 from report import RESULTS, environment, write_results
+
+from pocketbert.eval.roofline import least_ms, measure_peaks
 
 POINTS = ("1x16", "1x32", "1x128", "1x384", "8x128", "mix")
 MODELS = ("student", "teacher", "base")
@@ -47,7 +50,7 @@ NOTES = (
 
 def main() -> None:
     options = parse()
-    rooflines = {threads: measure_roofline(threads) for threads in options.threads}
+    peaks = {threads: measure_peaks(threads) for threads in options.threads}
     for model in options.models:
         work = options.work / model
         source = make_source(stage_of(model, options), options.data, work)
@@ -61,8 +64,9 @@ def main() -> None:
             found = race(racers, threads, model == "base", work, options)
             found |= {"asked": asked, "missing": missing, "size": size, "model": model}
             found |= {"threads": threads, "titles": {one.name: one.title for one in racers}}
-            found |= {"roofline": rooflines[threads], "environment": environment()}
-            found["floor_ms"] = floor_ms(rooflines[threads], **size)
+            found |= {"roofline": asdict(peaks[threads]), "environment": environment()}
+            macs = np.array(size["macs"], dtype=np.float64)
+            found["floor_ms"] = float(least_ms(peaks[threads], macs, size["weights"], "int8"))
             save(path, found)
         write(options)
 
