@@ -126,12 +126,15 @@ def measure_table(
     )
 
 
-def score(predictions: Predictions, config: EvaluateConfig) -> ScoreResult:
+def score(
+    predictions: Predictions, config: EvaluateConfig, theirs: Predictions | None = None
+) -> ScoreResult:
     """Say how good predictions are.
 
     Args:
         predictions: Of one artifact.
         config: Confidence and resamples.
+        theirs: Of another artifact on the same examples, that slices are compared with.
     """
     measure, truth, of_config = (
         predictions.measure,
@@ -146,7 +149,7 @@ def score(predictions: Predictions, config: EvaluateConfig) -> ScoreResult:
         macro_f1=None,
         calibration_error=None,
         classes={},
-        slices=slices(predictions, config),
+        slices=slices(predictions, config, theirs),
     )
     if not predictions.one_label:
         return result

@@ -50,11 +50,14 @@ def measure_and_compare(asked: Asked, config: EvaluateConfig) -> dict[str, Any]:
     ours, timing = _predictions(asked, config)
     if asked.save:
         write_predictions(ours[0], asked.save)
-    found: dict[str, Any] = {"scores": [asdict(score(one, config)) for one in ours]}
+    # First, because it refuses what is not of the same examples.
+    paired = compare_predictions(ours, theirs, config) if theirs else None
+    other = theirs[0] if theirs else None
+    found: dict[str, Any] = {"scores": [asdict(score(one, config, other)) for one in ours]}
     if timing:
         found["timing"] = asdict(timing)
-    if theirs:
-        found["paired"] = asdict(compare_predictions(ours, theirs, config))
+    if paired:
+        found["paired"] = asdict(paired)
     return found
 
 

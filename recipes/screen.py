@@ -250,17 +250,16 @@ def scored(found: Mapping[str, Any]) -> None:
                 f"{key} {percent(one[key])}" for key in ("precision", "recall", "f1")
             )
             write(f"  {label}: {ratios}")
-        table(
-            ["slice", "examples", score["metric"]],
+        rows_of_slices = [
             [
-                [
-                    f"{part['by']}: {part['name']}",
-                    f"{part['examples']:,}",
-                    _interval(part["accuracy"]),
-                ]
-                for part in score["slices"]
-            ],
-        )
+                f"{part['by']}: {part['name']}",
+                f"{part['examples']:,}",
+                _interval(part["accuracy"]),
+                _interval(part["difference"]) if part["difference"] else "",
+            ]
+            for part in score["slices"]
+        ]
+        table(["slice", "examples", score["metric"], "difference"], rows_of_slices)
     if paired := found.get("paired"):
         _compared_pairwise(paired)
 
