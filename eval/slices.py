@@ -24,7 +24,7 @@ class Slice:
         name: What they have in common.
         examples: How many they are.
         accuracy: The task's metric on them; accuracy of a class is its recall.
-        difference: To the other artifact's on them; None without another.
+        difference: To the other artifact's on them; None without another, and of one example.
     """
 
     by: str
@@ -54,7 +54,7 @@ def slices(
             difference=ours.measure.difference(
                 ours.statistics[part], theirs.statistics[part], *of_config
             )
-            if theirs
+            if theirs and part.sum() > 1
             else None,
         )
         for by, name, part in _parts(ours)

@@ -145,3 +145,9 @@ def test_slices_compare_within_themselves():
     assert found["language", "de"].difference.value == -1
     assert found["class", "good"].accuracy.value == 0
     assert [one.examples for key, one in found.items() if key[0] == "tokens"] == [8, 8, 4]
+
+
+def test_a_slice_of_one_example_has_no_difference():
+    ours, theirs = predictions([True] * 9), predictions([True] * 9, "theirs")
+    last = [one for one in slices(ours, CONFIG, theirs) if one.by == "tokens"][-1]
+    assert (last.name, last.examples, last.difference) == ("9 to 16", 1, None)
