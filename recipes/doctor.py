@@ -36,7 +36,10 @@ EXTRAS = {
             "psutil",
         ),
     ),
-    "sign a bundle, verify a signature": ("pocketbert[sign]", ("model-signing", "pyOpenSSL")),
+    "sign a bundle, verify a signature": (
+        "pocketbert[sign]",
+        ("model-signing", "cryptography", "pyOpenSSL"),
+    ),
     "run OpenVINO targets": ("pocketbert[openvino]", ("openvino",)),
     "serve a bundle": ("pocketbert[serve]", ("fastapi", "uvicorn", "prometheus-client")),
     "read Parquet files": ("pocketbert[compress]", ("pyarrow",)),
