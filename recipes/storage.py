@@ -95,5 +95,6 @@ def _concerns(error: OSError, folder: Path) -> bool:
 
 
 def _path_of(error: BaseException) -> Path | None:
-    name = getattr(error, "filename", None)
+    # Of a copy, the second name is what was written.
+    name = getattr(error, "filename2", None) or getattr(error, "filename", None)
     return Path(name) if isinstance(name, str) else None

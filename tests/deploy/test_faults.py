@@ -26,5 +26,6 @@ def test_a_full_disk_leaves_the_earlier_bundle_whole(bert, tmp_path):
     except PermissionError as error:
         pytest.skip(f"no file system can be mounted here: {error}")
     assert "the disk is full, expected free space" in outcome.said
+    assert str(bert.bundle) not in outcome.said
     assert outcome.left_behind == ()
     assert outcome.whole
