@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pocketbert.compress.data import load_split
 from pocketbert.compress.errors import DataError
+from pocketbert.eval.config import ScenariosConfig, SingleStreamConfig
 from pocketbert.eval.evaluate import evaluate, summarize
 from pocketbert.eval.predictions import read_predictions
 from pocketbert.eval.results import read_results, write_results
@@ -87,3 +90,22 @@ def test_a_test_split_of_one_example_is_refused(tmp_path, tiny_data, copied, art
             baseline_onnx="teacher-onnx",
             engine="engine-int8",
         )
+
+
+def test_scenarios_are_measured_of_every_artifact(tmp_path, tiny_data, artifacts):
+    scenarios = ScenariosConfig(single_stream=SingleStreamConfig(seconds=0.1))
+    evaluate(
+        out=tmp_path,
+        config=replace(CONFIG, latency_rounds=1, scenarios=scenarios),
+        data=tiny_data,
+        artifacts=artifacts[1:],  # PyTorch takes long to start
+        teacher="teacher-onnx",
+        baseline_onnx="teacher-onnx",
+        engine="engine-int8",
+    )
+    found = read_results(tmp_path)
+    for result in found.artifacts:
+        assert [one.scenario for one in result.load] == ["single_stream"]
+        assert (tmp_path / "load" / f"{result.artifact.name}-single_stream").is_dir()
+    assert found.peaks.fp32_macs_per_s > 0
+    assert {one.by for one in found.of("engine-int8").slices} == {"class", "tokens"}
