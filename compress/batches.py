@@ -16,8 +16,11 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .config import HALVES, HEAD, Truncation, halves
 from .data import Examples, load_description, load_split
+from .errors import ModelError
 from .labelling import UNLABELLED
 from .split import Split
+from .texts import parts
+from .word_tags import Span, tags_of, words_of
 
 
 @dataclass
@@ -28,11 +31,13 @@ class TokenizedExamples(Dataset[dict[str, Any]]):
         input_ids: Token ids of each example.
         labels: As the task's labelling has them, for every token where words are labelled.
         extras: Sequences of per-example tensors, by the name the model takes them under.
+        per_token: Labels are one number for every token; -100 for what is not a word's first one.
     """
 
     input_ids: list[list[int]]
     labels: list[Any]
     extras: dict[str, Any] = field(default_factory=dict)
+    per_token: bool = False
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -41,6 +46,12 @@ class TokenizedExamples(Dataset[dict[str, Any]]):
         item = {"input_ids": self.input_ids[index], "labels": self.labels[index]}
         return item | {name: values[index] for name, values in self.extras.items()}
 
+    def some(self, rows: Sequence[int]) -> "TokenizedExamples":
+        """Return some of the examples."""
+        extras = {name: [values[row] for row in rows] for name, values in self.extras.items()}
+        ids, labels = ([column[row] for row in rows] for column in (self.input_ids, self.labels))
+        return TokenizedExamples(ids, labels, extras, self.per_token)
+
 
 def tokenize(
     examples: Examples,
@@ -48,17 +59,39 @@ def tokenize(
     max_length: int,
     truncation: Truncation = HEAD,
 ) -> TokenizedExamples:
-    """Encode every text with at most `max_length` tokens; of `windows` the first one."""
+    """Encode every text with at most `max_length` tokens; of `windows` the first one.
+
+    Of a pair the longer text is cut first. Where spans are labelled, the first token of each word
+    gets its tag.
+    """
+    columns = [list(column) for column in zip(*map(parts, examples.texts), strict=True)]
+    # Losses of several labels at once want them as probabilities.
+    labels = examples.labels.astype(float) if examples.labels.ndim == 2 else examples.labels
     if truncation.keep == HALVES:
         first, last = halves(max_length)
-        whole = tokenizer(examples.texts, verbose=False)["input_ids"]  # warns of long texts
+        whole = tokenizer(*columns, verbose=False)["input_ids"]  # warns of long texts
         cut = [ids[:first] + ids[-last:] if len(ids) > max_length else ids for ids in whole]
-        return TokenizedExamples(cut, examples.labels.tolist())
+        return TokenizedExamples(cut, labels.tolist())
     side = tokenizer.truncation_side
     tokenizer.truncation_side = "left" if truncation.keep == "tail" else "right"
-    encoded = tokenizer(examples.texts, truncation=True, max_length=max_length)
+    encoded = tokenizer(*columns, truncation=True, max_length=max_length)
     tokenizer.truncation_side = side
-    return TokenizedExamples(encoded["input_ids"], examples.labels.tolist())
+    if examples.labels.dtype == object:
+        both = zip(encoded.encodings, examples.labels, strict=True)
+        tags = [_token_labels(encoding, spans) for encoding, spans in both]
+        return TokenizedExamples(encoded["input_ids"], tags, per_token=True)
+    extras = {}
+    if len(columns) == 2:
+        extras["token_type_ids"] = [torch.tensor(one.type_ids) for one in encoded.encodings]
+    return TokenizedExamples(encoded["input_ids"], labels.tolist(), extras)
+
+
+def _token_labels(encoding: Any, spans: Sequence[Span]) -> list[int]:
+    labels = [UNLABELLED] * len(encoding.ids)
+    words = words_of(encoding)
+    for word, tag in zip(words, tags_of(words, spans), strict=True):
+        labels[word.position] = tag
+    return labels
 
 
 def padded(labels: Sequence[Tensor]) -> Tensor:
@@ -68,17 +101,54 @@ def padded(labels: Sequence[Tensor]) -> Tensor:
     return pad_sequence(list(labels), batch_first=True, padding_value=UNLABELLED)
 
 
-def place_answers(rows: NDArray[np.float32], examples: TokenizedExamples) -> Tensor:
+def answered(examples: TokenizedExamples) -> list[list[int]] | None:
+    """Return the positions of each example that get an answer; None where the text gets one."""
+    if not examples.per_token:
+        return None
+    return [[n for n, tag in enumerate(tags) if tag != UNLABELLED] for tags in examples.labels]
+
+
+def place_answers(rows: NDArray[np.float32], examples: TokenizedExamples) -> Any:
     """Return each example's logits of a teacher, as the student's are laid out.
 
     Args:
-        rows: Shape: (examples, labels).
+        rows: One for each answer, end to end. Shape: (answers, labels).
         examples: The student's tokens.
 
     Returns:
-        Shape: (examples, labels).
+        Shape: (examples, labels), or of each example (tokens, labels).
+
+    Raises:
+        ModelError: Teacher and student find different words.
     """
-    return torch.from_numpy(rows.copy())
+    positions = answered(examples)
+    if positions is None:
+        return torch.from_numpy(rows.copy())
+    if len(rows) != sum(map(len, positions)):
+        raise ModelError(
+            f"the teacher answered {len(rows)} words, expected the student's "
+            f"{sum(map(len, positions))}; both tokenizers have to find the same words, and "
+            "task.max_length has to hold as many of them"
+        )
+    return PlacedAnswers(rows, examples, positions)
+
+
+class PlacedAnswers:
+    """Logits of a teacher at the first tokens of the student's words, 0 elsewhere."""
+
+    def __init__(
+        self, rows: NDArray[np.float32], examples: TokenizedExamples, positions: list[list[int]]
+    ) -> None:
+        self.rows, self.positions = rows, positions
+        self.lengths = [len(ids) for ids in examples.input_ids]
+        self.offsets = np.cumsum([0, *map(len, positions)])
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return an example's. Shape: (tokens, labels)."""
+        placed = torch.zeros(self.lengths[index], self.rows.shape[1])
+        block = self.rows[self.offsets[index] : self.offsets[index + 1]]
+        placed[self.positions[index]] = torch.from_numpy(block.copy())
+        return placed
 
 
 def tokenize_split(

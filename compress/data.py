@@ -27,6 +27,8 @@ from .hub_data import read_hub_rows
 from .labelling import LABELLINGS
 from .split import Split, choose_split, normalise
 from .tables import Row, read_table
+from .texts import Text, text_of
+from .word_tags import Span
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +41,11 @@ class Examples:
 
     Attributes:
         texts: The raw texts.
-        labels: As the task's labelling has them: class numbers (examples,).
+        labels: As the task's labelling has them: class numbers or numbers (examples,), 0 or 1 for
+            each label (examples, labels), or a tuple of spans for each example (examples,).
     """
 
-    texts: list[str]
+    texts: list[Text]
     labels: NDArray[Any]
 
     def __len__(self) -> int:
@@ -60,6 +63,7 @@ class DataDescription:
         sizes: Examples per split.
         kind: The kind of task.
         truncation: What is read of a text beyond `max_length`.
+        pairs: An example is two texts.
     """
 
     labels: tuple[str, ...]
@@ -68,11 +72,12 @@ class DataDescription:
     sizes: dict[str, int]
     kind: str = "text-classification"
     truncation: Truncation = HEAD
+    pairs: bool = False
 
 
 @dataclass(frozen=True)
 class _Example:
-    text: str
+    text: Text
     label: Any
 
 
@@ -101,6 +106,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         labelling.check(name, values[name], task.labels)
     description: dict[str, Any] = {
         "kind": task.kind,
+        "pairs": config.columns.pair is not None,
         "labels": list(labelling.names(task.labels)),
         "max_length": task.max_length,
         "truncation": asdict(task.long_texts),
@@ -121,9 +127,23 @@ def load_split(data: Path, split: Split) -> Examples:
     with (data / f"{split}.jsonl").open(encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]
     return Examples(
-        [record["text"] for record in records],
-        np.array([record["label"] for record in records]),
+        [text_of(record["text"]) for record in records],
+        label_array([record["label"] for record in records]),
     )
+
+
+def label_array(values: list[Any]) -> NDArray[Any]:
+    """Return labels as an array; spans, of which texts have different numbers, as objects."""
+    if not all(isinstance(value, list) and not any(map(_is_number, value)) for value in values):
+        return np.array(values)
+    spans = np.empty(len(values), dtype=object)
+    for number, value in enumerate(values):  # numpy would make a table of tuples of one length
+        spans[number] = tuple(Span(**span) for span in value)
+    return spans
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def read_texts(table: UnlabelledConfig) -> list[str]:
@@ -190,7 +210,7 @@ def _read(source: Source, config: DataConfig, task: TaskConfig) -> list[_Example
         columns = replace(columns, label=columns.text)
     rows = _rows(source, columns, config.format, config.encoding, task.labels)
     values = labelling.read(rows, task.labels, config.label_threshold, _place(source))
-    return [_Example(row.text, value) for row, value in zip(rows, values, strict=True)]
+    return [_Example(row.example, value) for row, value in zip(rows, values, strict=True)]
 
 
 def _rows(

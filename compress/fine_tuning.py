@@ -7,10 +7,11 @@ from typing import Any
 from transformers import PreTrainedModel, set_seed
 
 from .batches import TokenizedExamples, tokenize_split
-from .config import TeacherConfig
+from .config import TASK_KINDS, TeacherConfig
 from .data import load_description
 from .fetch import fetch_model
 from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
+from .predictions import logits_of
 from .summary import summarize
 from .training import Judge, fit, forget_checkpoints
 
@@ -51,6 +52,9 @@ def fine_tune(
             description.max_length,
             kind=description.kind,
             truncation=description.truncation,
+            thresholds=judge.thresholds(*logits_of(model, validation, tokenizer))
+            if TASK_KINDS[description.kind].thresholds
+            else (),
         ),
         out / "model",
     )
@@ -62,4 +66,4 @@ def _read_by(model: PreTrainedModel, examples: TokenizedExamples) -> TokenizedEx
     """Leave out what this type of model has no input for, such as token types."""
     parameters = inspect.signature(model.forward).parameters
     extras = {name: values for name, values in examples.extras.items() if name in parameters}
-    return TokenizedExamples(examples.input_ids, examples.labels, extras)
+    return TokenizedExamples(examples.input_ids, examples.labels, extras, examples.per_token)

@@ -52,6 +52,8 @@ class ModelDescription:
             `save_model` finds it out itself.
         kind: The kind of task.
         truncation: What is read of a text beyond `max_length`.
+        thresholds: Of a teacher: logits from which on each label is given, where that is how labels
+            are given. Those of other models are chosen when they are exported.
     """
 
     labels: tuple[str, ...]
@@ -62,6 +64,7 @@ class ModelDescription:
     relative_buckets: int | None = None
     kind: str = "text-classification"
     truncation: Truncation = HEAD
+    thresholds: tuple[float, ...] = ()
 
 
 def save_model(
@@ -90,6 +93,7 @@ def load_description(folder: Path) -> ModelDescription:
         found.get("relative_buckets"),
         found.get("kind", "text-classification"),  # older folders knew no other
         Truncation(**found.get("truncation", {})),
+        tuple(found.get("thresholds", ())),
     )
 
 

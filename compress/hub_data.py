@@ -31,12 +31,13 @@ def read_hub_rows(source: str, columns: ColumnsConfig, labels: tuple[str, ...]) 
     for name in names:
         if name not in table.column_names:
             raise missing_column(source, name, table.column_names)
-    text, label = names
+    label = names[1]
     hub_names = getattr(table.features[label], "names", [])
     by_name = set(hub_names) == set(labels)
-    for number, (words, value) in enumerate(zip(table[text], table[label], strict=True), start=1):
+    cells = zip(*(table[name] for name in names), strict=True)
+    for number, (words, value, *pair) in enumerate(cells, start=1):
         known = by_name and value in range(len(hub_names))
-        yield check_text(source, Row(words, hub_names[value] if known else value, number))
+        yield check_text(source, Row(words, hub_names[value] if known else value, number, *pair))
 
 
 def parse_hub_source(source: str) -> tuple[str, str | None, str]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .errors import ModelError
+from .states import run_with_states
 from .surgery import (
     BertClassifier,
     BertLayer,
@@ -17,10 +18,14 @@ from .surgery import (
     residual_blocks,
     widths_of,
 )
+from .tasks import TEXT_CLASSIFICATION
+from .tasks.task import SupervisedTask
 
 
 def fisher_importance(
-    model: BertClassifier, batches: Iterable[dict[str, Tensor]]
+    model: BertClassifier,
+    batches: Iterable[dict[str, Tensor]],
+    task: SupervisedTask = TEXT_CLASSIFICATION,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Score heads and neurons by how far the answer moves when they vanish.
 
@@ -31,7 +36,8 @@ def fisher_importance(
 
     Args:
         model: A BERT-shaped classifier; left as it was.
-        batches: `input_ids` and `attention_mask`, each (batch, seq).
+        batches: `input_ids` and `attention_mask`, each (batch, seq), and whatever else they have.
+        task: What the answers are.
 
     Returns:
         Per layer the scores of its heads (heads,) and of its neurons (neurons,).
@@ -43,12 +49,16 @@ def fisher_importance(
     generator = torch.Generator().manual_seed(0)
     for batch in batches:
         with _removed_afterwards(_watch_projections(layers, head_sums, neuron_sums)):
-            _backward(model, batch, generator)
+            _backward(model, batch, generator, task)
     model.zero_grad()
     return head_sums, neuron_sums
 
 
-def hidden_importance(model: BertClassifier, batches: Iterable[dict[str, Tensor]]) -> Tensor:
+def hidden_importance(
+    model: BertClassifier,
+    batches: Iterable[dict[str, Tensor]],
+    task: SupervisedTask = TEXT_CLASSIFICATION,
+) -> Tensor:
     """Score the dimensions of the residual stream by how far the answer moves when they vanish.
 
     As for heads and neurons, with one mask on the outputs of all LayerNorms that write the stream:
@@ -57,7 +67,8 @@ def hidden_importance(model: BertClassifier, batches: Iterable[dict[str, Tensor]
 
     Args:
         model: A BERT-shaped classifier; left as it was.
-        batches: `input_ids` and `attention_mask`, each (batch, seq).
+        batches: `input_ids` and `attention_mask`, each (batch, seq), and whatever else they have.
+        task: What the answers are.
 
     Returns:
         Shape: (hidden,)
@@ -72,27 +83,26 @@ def hidden_importance(model: BertClassifier, batches: Iterable[dict[str, Tensor]
             for block in residual_blocks(model)
         ]
         with _removed_afterwards(watched):
-            _backward(model, batch, generator)
+            _backward(model, batch, generator, task)
         sums += slopes.square().sum(0)
     model.zero_grad()
     return sums
 
 
-def _backward(model: BertClassifier, batch: dict[str, Tensor], generator: torch.Generator) -> None:
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    # A sum over the batch keeps each example's own gradient unscaled.
-    (logits * _fisher_root(logits.detach(), generator)).sum().backward()
-
-
-def _fisher_root(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw vectors v whose expected v v^T is the Fisher information diag(p) - p p^T of the logits.
+def _backward(
+    model: BertClassifier,
+    batch: dict[str, Tensor],
+    generator: torch.Generator,
+    task: SupervisedTask,
+) -> None:
+    """Propagate a vector whose expected square is the Fisher information of the answers.
 
     One backward pass then stands for one per class, and less noisily than a drawn label.
     """
-    probabilities = logits.softmax(-1)
-    signs = torch.randint(2, logits.shape, generator=generator) * 2 - 1
-    scaled = signs * probabilities.sqrt()
-    return scaled - probabilities * scaled.sum(-1, keepdim=True)
+    rows = task.rows(run_with_states(model, batch, ()).logits, batch)
+    signs = torch.randint(2, rows.shape, generator=generator) * 2 - 1
+    # A sum over the batch keeps each example's own gradient unscaled.
+    (rows * task.fisher_root(rows.detach(), signs)).sum().backward()
 
 
 def _watch_projections(

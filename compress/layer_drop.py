@@ -5,23 +5,32 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .errors import ModelError
 from .progress import progress
+from .states import run_with_states
 from .surgery import BertClassifier, bert_layers, keep_layers
+from .tasks import TEXT_CLASSIFICATION
+from .tasks.task import SupervisedTask
 
 
-def drop_layers(model: BertClassifier, batches: Sequence[dict[str, Tensor]], count: int) -> None:
+def drop_layers(
+    model: BertClassifier,
+    batches: Sequence[dict[str, Tensor]],
+    count: int,
+    task: SupervisedTask = TEXT_CLASSIFICATION,
+) -> None:
     """Remove layers in place, one after the other (greedy, as in Peer et al. 2022).
 
-    A layer's worth is the KL divergence from the answers of the model as it came to those without
-    the layer; it is measured anew after each removal, because neighbours stand in for each other.
+    A layer's worth is the divergence from the answers of the model as it came to those without the
+    layer; it is measured anew after each removal, because neighbours stand in for each other.
 
     Args:
         model: A BERT-shaped classifier.
-        batches: Texts to measure on: `input_ids` and `attention_mask`, each (batch, seq).
+        batches: Texts to measure on: `input_ids` and `attention_mask`, each (batch, seq), and
+            whatever else they have.
         count: Layers to remove.
+        task: What the answers are.
 
     Raises:
         ModelError: The model is not BERT-shaped, or has too few layers.
@@ -30,21 +39,25 @@ def drop_layers(model: BertClassifier, batches: Sequence[dict[str, Tensor]], cou
     if count >= depth:
         raise ModelError(f"prune.layers is {count}, expected fewer than the model's {depth} layers")
     model.eval()
-    answers = _log_probabilities(model, batches)
+    answers = _answers(model, batches, task)
     with progress("Drop layers", total=count) as bar:
         for _ in range(count):
             remaining = range(len(bert_layers(model)))
-            least = min(remaining, key=lambda layer: _loss_without(layer, model, batches, answers))
+            losses = [_loss_without(one, model, batches, answers, task) for one in remaining]
+            least = losses.index(min(losses))
             keep_layers(model, tuple(layer for layer in remaining if layer != least))
             bar.advance()
 
 
 def _loss_without(
-    layer: int, model: BertClassifier, batches: Sequence[dict[str, Tensor]], answers: Tensor
+    layer: int,
+    model: BertClassifier,
+    batches: Sequence[dict[str, Tensor]],
+    answers: Tensor,
+    task: SupervisedTask,
 ) -> float:
     with _without(layer, model):
-        found = _log_probabilities(model, batches)
-    return float(functional.kl_div(found, answers, log_target=True, reduction="batchmean"))
+        return float(task.divergence(_answers(model, batches, task), answers))
 
 
 @contextmanager
@@ -59,10 +72,8 @@ def _without(layer: int, model: BertClassifier) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _log_probabilities(model: BertClassifier, batches: Sequence[dict[str, Tensor]]) -> Tensor:
-    """Shape: (texts, classes)."""
-    logits = [
-        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        for batch in batches
-    ]
-    return torch.cat(logits).log_softmax(-1)
+def _answers(
+    model: BertClassifier, batches: Sequence[dict[str, Tensor]], task: SupervisedTask
+) -> Tensor:
+    """Shape: (rows, labels)."""
+    return torch.cat([task.rows(run_with_states(model, one, ()).logits, one) for one in batches])

@@ -13,10 +13,15 @@ from .importance import hidden_importance, keep_best_blocks
 from .progress import progress
 from .reconstruction import reconstruct
 from .surgery import BertClassifier, hidden_width, keep_hidden
+from .tasks import TEXT_CLASSIFICATION
+from .tasks.task import SupervisedTask
 
 
 def narrow(
-    model: BertClassifier, batches: Sequence[dict[str, Tensor]], config: PruneConfig
+    model: BertClassifier,
+    batches: Sequence[dict[str, Tensor]],
+    config: PruneConfig,
+    task: SupervisedTask = TEXT_CLASSIFICATION,
 ) -> None:
     """Remove dimensions of the residual stream in place, in steps of equal shares of it.
 
@@ -28,6 +33,7 @@ def narrow(
         batches: Texts to measure importance on and to reconstruct with: `input_ids` and
             `attention_mask`, each (batch, seq).
         config: How much goes, and how.
+        task: What the answers are.
 
     Raises:
         ModelError: The model is not BERT-shaped, or the multiple allows no such width.
@@ -39,7 +45,7 @@ def narrow(
     with progress("Narrow", total=config.steps) as bar:
         for step in range(1, config.steps + 1):
             units = (1 - config.hidden) ** (step / config.steps) * width
-            scores = hidden_importance(model, batches)
+            scores = hidden_importance(model, batches, task)
             [best] = keep_best_blocks([scores], units, config.hidden_multiple)
             keep_hidden(model, best)
             kept = kept[best]

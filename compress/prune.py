@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .batches import Collate, tokenize_split
 from .config import PruneConfig
+from .data import load_description
 from .folder import load_description as load_model_description
 from .folder import load_model, load_tokenizer, save_model
 from .layer_drop import drop_layers
@@ -19,6 +20,7 @@ from .relative_bias import as_bert
 from .shrink import shrink
 from .summary import summarize
 from .surgery import hidden_width, widths_of
+from .tasks import supervised
 from .teacher_outputs import load_teacher_outputs
 from .training import forget_checkpoints
 from .untrained import untrained
@@ -61,7 +63,8 @@ def prune(
     tokenizer = load_tokenizer(student / "model")
     batches = _sample(data, tokenizer, config.importance_examples, seed)
     table_file = latency_table / "latency_table.json" if latency_table else config.latency_table
-    drop_layers(model, batches, config.layers)
+    task = supervised(load_description(data).kind)
+    drop_layers(model, batches, config.layers, task)
     lesson = None
     if teacher_outputs:
         lesson = Lesson(seed, data, examples, load_teacher_outputs(teacher_outputs))
@@ -69,7 +72,7 @@ def prune(
     if config.scores:
         assert lesson is not None
         learned = learn_scores(model, tokenizer, config, lesson, out / "scores")
-    shrink(model, batches, config, Path(table_file) if table_file else None, learned)
+    shrink(model, batches, config, Path(table_file) if table_file else None, learned, task)
     widths, hidden_size = widths_of(model), hidden_width(model)
     if config.training and config.objectives:
         assert lesson is not None
@@ -78,7 +81,7 @@ def prune(
         )
     else:
         result, validation_size = untrained(model, tokenizer, data)
-    description = replace(load_model_description(student / "model"), widths=widths)
+    description = replace(load_model_description(student / "model"), widths=widths, thresholds=())
     if config.hidden:
         description = replace(description, hidden_size=hidden_size)
     save_model(model, tokenizer, description, out / "model")

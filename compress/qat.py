@@ -1,6 +1,7 @@
 """Stage: let the student learn while it sees its weights and activations in INT8."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def train_quantized(
     """
     model = as_bert(load_model(student / "model"))
     tokenizer = load_tokenizer(student / "model")
-    description = load_description(student / "model")
+    description = replace(load_description(student / "model"), thresholds=())
     checked = json.loads((int8_check / "int8_check.json").read_text()) if int8_check else {}
     if config.only_below is not None and checked["int8_kept"] >= config.only_below:
         save_model(model, tokenizer, description, out / "model")
@@ -89,7 +90,7 @@ def _sample(
     train = tokenize_split(data, "train", tokenizer, data)
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(train), generator=generator)[: config.calibration_examples].tolist()
-    return TokenizedExamples([train.input_ids[r] for r in rows], [train.labels[r] for r in rows])
+    return train.some(rows)
 
 
 @torch.inference_mode()

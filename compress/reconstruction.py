@@ -164,7 +164,8 @@ def _linears(module: nn.Module) -> list[nn.Linear]:
 
 def _embed(model: BertClassifier, original: BertClassifier, batch: dict[str, Tensor]) -> _Text:
     real = batch["attention_mask"].bool()
-    small, whole = (m.bert.embeddings(input_ids=batch["input_ids"]) for m in (model, original))
+    read = {name: batch[name] for name in ("input_ids", "token_type_ids") if name in batch}
+    small, whole = (m.bert.embeddings(**read) for m in (model, original))
     mask = torch.zeros(real.shape).masked_fill(~real, torch.finfo(small.dtype).min)
     return _Text(mask[:, None, None, :], real, small, whole, whole)
 

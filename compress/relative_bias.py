@@ -9,9 +9,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    MPNetForTokenClassification,
+    PreTrainedModel,
+)
 from transformers.models.bert.modeling_bert import BertSelfAttention
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
+
+from .errors import ModelError
 
 # Of an MPNet's names, what the same thing is called in BERT; the longer ones come first.
 BERT_NAMES = {
@@ -63,9 +70,18 @@ class BiasedSelfAttention(BertSelfAttention):
 
 
 def as_bert(model: PreTrainedModel) -> PreTrainedModel:
-    """Return an MPNet classifier as a BERT classifier that answers the same; others as they are."""
+    """Return an MPNet classifier as a BERT classifier that answers the same; others as they are.
+
+    Raises:
+        ModelError: It answers every word, not the text.
+    """
     if model.config.model_type != "mpnet":
         return model
+    if isinstance(model, MPNetForTokenClassification):
+        raise ModelError(
+            "the model is an MPNet that answers every word, expected a BERT; distil into a BERT "
+            "student (distill.student.init names a BERT checkpoint)"
+        )
     mpnet = model.config
     bert = BertForSequenceClassification(_bert_config(mpnet))
     use_relative_bias(bert, mpnet.relative_attention_num_buckets)

@@ -16,6 +16,8 @@ from .narrow import narrow
 from .progress import progress
 from .reconstruction import reconstruct
 from .surgery import BertClassifier, bert_layers, hidden_width, keep_heads, keep_neurons, widths_of
+from .tasks import TEXT_CLASSIFICATION
+from .tasks.task import SupervisedTask
 
 # From the scores of heads and of neurons, layer by layer, and the share of the way to go (0 to 1)
 # to the heads and neurons that each layer keeps.
@@ -28,6 +30,7 @@ def shrink(
     config: PruneConfig,
     latency_table: Path | None,
     learned: LearnedScores | None = None,
+    task: SupervisedTask = TEXT_CLASSIFICATION,
 ) -> None:
     """Remove dimensions, heads and neurons in place, in steps of the same share of what is left.
 
@@ -41,6 +44,7 @@ def shrink(
         config: How much goes, and how.
         latency_table: File of the latency table, which a speedup needs.
         learned: Scores that stand in for importance, in a single step.
+        task: What the answers are.
 
     Raises:
         ModelError: The model is not BERT-shaped or cannot give that much.
@@ -49,7 +53,7 @@ def shrink(
         # First, while heads and neurons are the original's and can be fitted to its queries, keys,
         # values and neurons; last, the KL divergence to the original was a third larger (a quarter
         # of dimensions and heads, half of the neurons of a 3-layer MiniLM; one step, no training).
-        narrow(model, batches, config)
+        narrow(model, batches, config, task)
     if config.speedup is None and config.heads + config.neurons == 0:
         return
     layers = bert_layers(model)
@@ -64,7 +68,7 @@ def shrink(
             if learned:
                 scores = learned.heads, learned.neurons
             else:
-                scores = fisher_importance(model, batches)
+                scores = fisher_importance(model, batches, task)
             heads, neurons = choose(*scores, step / config.steps)
             for layer, kept_heads, kept_neurons in zip(layers, heads, neurons, strict=True):
                 keep_heads(layer, kept_heads)

@@ -1,5 +1,6 @@
 """Stage: make single weights zero, all at once or while the student learns from its teacher."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def sparsify(
         choose_masks(linears, config, sparsity_at(1.0, config))
         result, validation_size = untrained(model, tokenizer, data)
     make_permanent(linears)
-    save_model(model, tokenizer, load_description(student / "model"), out / "model")
+    description = replace(load_description(student / "model"), thresholds=())
+    save_model(model, tokenizer, description, out / "model")
     zeros = _zeros_of(load_model(out / "model"))
     if config.training:
         forget_checkpoints(out / "checkpoints")

@@ -4,10 +4,12 @@ import hashlib
 import unicodedata
 from typing import Literal
 
+from .texts import Text, parts
+
 Split = Literal["train", "validation", "test"]
 
 
-def choose_split(text: str, *, validation: float, test: float) -> Split:
+def choose_split(text: Text, *, validation: float, test: float) -> Split:
     """Return the split of a text; the same text always lands in the same one.
 
     A larger `validation` never moves a text out of the test split, so numbers stay comparable.
@@ -25,14 +27,18 @@ def choose_split(text: str, *, validation: float, test: float) -> Split:
     return "train"
 
 
-def split_position(text: str) -> float:
+def split_position(text: Text) -> float:
     """Return a number in [0, 1) that only the normalised text decides, evenly spread over texts."""
     digest = hashlib.sha256(normalise(text).encode("utf-8", "surrogatepass")).digest()
     # 53 bits are what a float holds exactly; more could round up to 1.0.
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
-def normalise(text: str) -> str:
+def normalise(text: Text) -> str:
     """Return what two texts share when they differ only in case, width of letters or spacing."""
+    return "\n".join(_normalised(part) for part in parts(text))
+
+
+def _normalised(text: str) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())

@@ -108,7 +108,8 @@ def keep_hidden(model: BertClassifier, dimensions: Tensor) -> None:
     for block in residual_blocks(model):
         block.LayerNorm = keep_norm(block.LayerNorm, dimensions)
     pooler = model.bert.pooler
-    pooler.dense = keep_outputs(keep_inputs(pooler.dense, dimensions), dimensions)
+    if pooler is not None:  # a model that answers every word has none
+        pooler.dense = keep_outputs(keep_inputs(pooler.dense, dimensions), dimensions)
     model.classifier = keep_inputs(model.classifier, dimensions)
 
 

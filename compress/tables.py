@@ -3,16 +3,25 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .config import ColumnsConfig
+from .conll import read_sentences
 from .errors import DataError, UserError
+from .texts import Text
 
-ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
+NUMBERS = {2: "two", 3: "three"}
+ENDINGS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+    ".conll": "conll",
+}
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,18 @@ class Row:
         label: The label's value: a name, a number, or either as text.
         number: Line of the file where the row begins, from 1; of a Parquet file or hub data set
             the row itself.
+        pair: The second text of a pair, never blank; None where texts stand alone.
     """
 
     text: str
     label: Any
     number: int
+    pair: str | None = None
+
+    @property
+    def example(self) -> Text:
+        """What a model reads."""
+        return self.text if self.pair is None else (self.text, self.pair)
 
 
 def read_table(
@@ -40,9 +56,9 @@ def read_table(
 
     Args:
         path: The file.
-        columns: Both by name, or both by position in a file without header.
-        file_format: `csv`, `tsv`, `jsonl`, `parquet`, `auto` by the file's ending, or `text`, one
-            unlabelled text a line.
+        columns: All by name, or all by position in a file without header.
+        file_format: `csv`, `tsv`, `jsonl`, `parquet`, `auto` by the file's ending, `text`, one
+            unlabelled text a line, or `conll`, a word and its tag a line, which needs no columns.
         encoding: Of the text formats.
 
     Raises:
@@ -56,6 +72,8 @@ def read_table(
     kind = _format(path) if file_format == "auto" else file_format
     if kind == "text":
         rows = _lines(_decode(path, encoding))
+    elif kind == "conll":
+        rows = (Row(*sentence) for sentence in read_sentences(path, _decode(path, encoding)))
     elif kind == "parquet":
         rows = _parquet_rows(path, columns)
     elif kind == "jsonl":
@@ -72,22 +90,28 @@ def check_text(place: str | Path, row: Row) -> Row:
     Raises:
         DataError: Its text is no string, or blank.
     """
-    if not isinstance(row.text, str):
+    _check_words(place, row, row.text, "text")
+    if row.pair is not None:
+        _check_words(place, row, row.pair, "pair")
+    return row
+
+
+def _check_words(place: str | Path, row: Row, text: Any, column: str) -> None:
+    if not isinstance(text, str):
         raise DataError(
-            f"{place} row {row.number}: the text is {row.text!r}, expected a string; check "
-            "data.columns.text"
+            f"{place} row {row.number}: the {column} is {text!r}, expected a string; check "
+            f"data.columns.{column}"
         )
-    if not row.text.strip():
+    if not text.strip():
         raise DataError(
-            f"{place} row {row.number}: the text is empty, expected words; remove the row or "
-            "check data.columns.text"
+            f"{place} row {row.number}: the {column} is empty, expected words; remove the row or "
+            f"check data.columns.{column}"
         )
-    if any("\ud800" <= letter <= "\udfff" for letter in row.text):
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise DataError(
-            f"{place} row {row.number}: the text holds half a surrogate pair, expected whole "
+            f"{place} row {row.number}: the {column} holds half a surrogate pair, expected whole "
             "characters; write the file again with a correct encoder"
         )
-    return row
 
 
 def _format(path: Path) -> str:
@@ -131,24 +155,23 @@ def _delimited_rows(path: Path, text: str, columns: ColumnsConfig, kind: str) ->
         reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
     else:
         reader = csv.reader(lines, strict=True)
-    by_name = _by_name(columns)
-    text_at, label_at = (-1, -1) if by_name else (columns.text, columns.label)
+    by_name, chosen = _by_name(columns), columns_read(columns)
+    places = [] if by_name else [int(position) for position in chosen]
     width = 0
     for number, cells in _numbered(path, reader):
         if width == 0:
             width = len(cells)
             if by_name:
-                text_at, label_at = (
-                    _position(path, str(name), cells) for name in (columns.text, columns.label)
-                )
+                places = [_position(path, str(name), cells) for name in chosen]
                 continue
-            _check_positions(path, columns, width)
+            _check_positions(path, places, width)
         if len(cells) != width:
             raise DataError(
                 f"{path} row {number} has {len(cells)} columns, expected {width} as in the first "
                 "row; quote separators inside a text, or set data.format"
             )
-        yield Row(cells[int(text_at)], cells[int(label_at)], number)
+        text, label, *pair = (cells[place] for place in places)
+        yield Row(text, label, number, *pair)
 
 
 def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -167,13 +190,23 @@ def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _by_name(columns: ColumnsConfig) -> bool:
-    kinds = {type(columns.text), type(columns.label)}
-    if len(kinds) == 2:
+    chosen = columns_read(columns)
+    if len({type(column) for column in chosen}) == 2:
         raise DataError(
-            f"data.columns are {columns.text!r} and {columns.label!r}, expected two names, or two "
-            "positions for a file without header"
+            f"data.columns are {_listed(chosen)}, expected {NUMBERS[len(chosen)]} names, or "
+            f"{NUMBERS[len(chosen)]} positions for a file without header"
         )
-    return kinds == {str}
+    return isinstance(columns.text, str)
+
+
+def columns_read(columns: ColumnsConfig) -> list[str | int]:
+    """Return the columns of the text, the label and, if there is one, the second text."""
+    return [columns.text, columns.label, *([] if columns.pair is None else [columns.pair])]
+
+
+def _listed(columns: Sequence[str | int]) -> str:
+    *others, last = map(repr, columns)
+    return f"{', '.join(others)} and {last}"
 
 
 def _position(path: Path, name: str, header: list[str]) -> int:
@@ -182,8 +215,8 @@ def _position(path: Path, name: str, header: list[str]) -> int:
     return header.index(name)
 
 
-def _check_positions(path: Path, columns: ColumnsConfig, width: int) -> None:
-    for position in (int(columns.text), int(columns.label)):
+def _check_positions(path: Path, places: Sequence[int], width: int) -> None:
+    for position in places:
         if not 0 <= position < width:
             raise DataError(
                 f"{path} row 1 has {width} columns, expected one at position {position}; positions "
@@ -221,12 +254,13 @@ def _json_rows(path: Path, text: str, columns: ColumnsConfig) -> Iterator[Row]:
         if not isinstance(record, dict):
             raise DataError(
                 f"{path} row {number} is a JSON {type(record).__name__}, expected an object with "
-                f"{names[0]!r} and {names[1]!r}"
+                f"{_listed(names)}"
             )
         for name in names:
             if name not in record:
                 raise missing_column(f"{path} row {number}", name, list(record))
-        yield Row(record[names[0]], record[names[1]], number)
+        text_found, label, *pair = (record[name] for name in names)
+        yield Row(text_found, label, number, *pair)
 
 
 def _parquet_rows(path: Path, columns: ColumnsConfig) -> Iterator[Row]:
@@ -247,19 +281,19 @@ def _parquet_rows(path: Path, columns: ColumnsConfig) -> Iterator[Row]:
     except pyarrow.ArrowException as error:
         raise DataError(f"{path} is no readable Parquet file ({error}), expected one") from error
     cells = (table.column(name).to_pylist() for name in names)
-    for number, (text, label) in enumerate(zip(*cells, strict=True), start=1):
-        yield Row(text, label, number)
+    for number, (text, label, *pair) in enumerate(zip(*cells, strict=True), start=1):
+        yield Row(text, label, number, *pair)
 
 
 def column_names(columns: ColumnsConfig, place: str | Path) -> list[str]:
-    """Return the names of the text and the label column.
+    """Return the names of the columns that are read.
 
     Raises:
         DataError: They are given by position.
     """
     if not _by_name(columns):
         raise DataError(
-            f"data.columns are the positions {columns.text} and {columns.label}, expected names: "
+            f"data.columns are the positions {_listed(columns_read(columns))}, expected names: "
             f"the columns of {place} have them"
         )
-    return [str(columns.text), str(columns.label)]
+    return [str(column) for column in columns_read(columns)]

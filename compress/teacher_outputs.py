@@ -28,7 +28,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import Collate, TokenizedExamples, batches_by_length, tokenize
+from .batches import (
+    Collate,
+    TokenizedExamples,
+    answered,
+    batches_by_length,
+    padded,
+    place_answers,
+    tokenize,
+)
 from .config import OutputsWanted
 from .data import DataDescription, Examples, load_description, load_split
 from .errors import ModelError
@@ -75,8 +83,9 @@ class TeacherOutputs:
     """Views on the files of the stage.
 
     Attributes:
-        logits: Of the training split, the teachers' mean. Shape: (examples, labels), float32.
-        validation_logits: The same of the validation split. Shape: (examples, labels), float32.
+        logits: Of the training split, the teachers' mean, one row for each text, or for each word
+            of one text after the other. Shape: (answers, labels), float32.
+        validation_logits: The same of the validation split. Shape: (answers, labels), float32.
         layers: Depth of the first teacher.
         heads: Attention heads in each of its layers.
         states: What was kept of the first teacher on the training split, by name.
@@ -148,7 +157,7 @@ def compute_teacher_outputs(
     train, validation = load_split(examples, "train"), load_split(data, "validation")
     splits = {"train": train, "validation": validation}
     kept = {"train": names, "validation": names if wanted.of_validation else []}
-    written = _run_teacher(
+    written, read = _run_teacher(
         model,
         tokenizer,
         splits,
@@ -169,7 +178,7 @@ def compute_teacher_outputs(
             {},
             wanted.over_tokens,
             folders[-1],
-        )
+        )[0]
     bias = position_bias(model, description.max_length)
     if bias is not None:
         np.save(out / "position_bias.npy", bias.numpy())
@@ -186,9 +195,9 @@ def compute_teacher_outputs(
         "examples": len(train.texts),
         "teachers": len(folders),
         "bytes": written,
-        f"training_{task.metric}": _score(task, _mean_logits(out, "train"), train.labels),
+        f"training_{task.metric}": _score(task, _mean_logits(out, "train"), read["train"]),
         f"validation_{task.metric}": _score(
-            task, _mean_logits(out, "validation"), validation.labels
+            task, _mean_logits(out, "validation"), read["validation"]
         ),
         "states": names,
     }
@@ -219,7 +228,7 @@ def _states(folder: Path) -> dict[str, RaggedRows]:
 
 
 def _mean_logits(folder: Path, split: str) -> NDArray[np.float32]:
-    """Average what every teacher said. Shape: (examples, labels)."""
+    """Average what every teacher said. Shape: (answers, labels)."""
     own: NDArray[np.float32] = np.load(folder / split / "logits.npy", mmap_mode="r")
     further = sorted((folder / FURTHER).glob(f"*/{split}/logits.npy"))
     if not further:
@@ -228,11 +237,14 @@ def _mean_logits(folder: Path, split: str) -> NDArray[np.float32]:
     return mean
 
 
-def _score(task: SupervisedTask, logits: NDArray[np.float32], labels: NDArray[Any]) -> float | None:
-    labelled = labels != UNLABELLED
-    if not labelled.any():
-        return None
-    return task.score(torch.from_numpy(logits[labelled]), torch.from_numpy(labels[labelled]))
+def _score(
+    task: SupervisedTask, logits: NDArray[np.float32], examples: TokenizedExamples
+) -> float | None:
+    labels = padded([torch.tensor(one) for one in examples.labels])
+    placed = place_answers(logits, examples)
+    answers = padded([placed[row] for row in range(len(examples))])
+    labelled = (labels.view(len(labels), -1) != UNLABELLED).any(-1)
+    return task.score(answers[labelled], labels[labelled]) if labelled.any() else None
 
 
 def _run_teacher(
@@ -244,17 +256,18 @@ def _run_teacher(
     over_tokens: bool,
     folder: Path,
     masked_fraction: float | None = None,
-) -> int:
-    """Write logits of all splits and the states named for each, and return their bytes."""
-    written = 0
+) -> tuple[int, dict[str, TokenizedExamples]]:
+    """Write logits of all splits and the states named for each; return their bytes and tokens."""
+    written, read = 0, {}
     for split, texts in splits.items():
         kept = names.get(split, [])
         tokenized = tokenize(texts, tokenizer, description.max_length, description.truncation)
         if masked_fraction is not None:
             tokenized = with_hidden_tokens(tokenized, Masking.of(tokenizer, masked_fraction))
+        read[split] = tokenized
         (folder / split).mkdir(parents=True, exist_ok=True)
         written += _keep_outputs(model, tokenizer, tokenized, kept, over_tokens, folder / split)
-    return written
+    return written, read
 
 
 def _keep_outputs(
@@ -267,7 +280,10 @@ def _keep_outputs(
 ) -> int:
     """Write logits and states of one split and return their bytes."""
     labels: Any = model.config.num_labels  # the library's type allows None
-    files = {"logits": _open(folder, "logits", (len(examples), labels), "f4")}
+    per_word = answered(examples)
+    answers = _Places([np.array(one, dtype=np.int64) for one in per_word]) if per_word else None
+    n_answers = int(answers.offsets[-1]) if answers else len(examples)
+    files = {"logits": _open(folder, "logits", (n_answers, labels), "f4")}
     tokens = _Places([np.arange(len(ids) if over_tokens else 1) for ids in examples.input_ids])
     np.save(folder / "offsets.npy", tokens.offsets)
     kept = {name: (name, tokens) for name in names}
@@ -293,7 +309,11 @@ def _keep_outputs(
             rows = batches[number]
             batch = collate([examples[row] for row in rows])
             found = run_with_states(model, batch, asked)
-            files["logits"][rows] = found.logits.numpy()
+            if answers is None:
+                files["logits"][rows] = found.logits.numpy()
+            else:
+                for row, logits in zip(rows, found.logits.numpy(), strict=True):
+                    answers.of(row, files["logits"])[:] = logits[answers.positions[row]]
             for name, (state, places) in kept.items():
                 states = found.states[state].half().numpy()
                 for row, block in zip(rows, states, strict=True):
@@ -320,7 +340,7 @@ class _Places:
         """Where the block of each example begins. Shape: (examples + 1,)."""
         return np.cumsum([0, *map(len, self.positions)])
 
-    def of(self, row: int, rows: NDArray[np.float16]) -> NDArray[np.float16]:
+    def of(self, row: int, rows: NDArray[Any]) -> NDArray[Any]:
         """Return an example's block of all rows, to be written to."""
         return rows[self.offsets[row] : self.offsets[row + 1]]
 

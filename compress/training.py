@@ -52,6 +52,9 @@ class Judge(Protocol):
     def agreement(self, rows: Tensor, teacher: Tensor) -> float:
         """Return the share of the teacher's answers."""
 
+    def thresholds(self, logits: Tensor, labels: Tensor) -> tuple[float, ...]:
+        """Return the logits from which on each label is given."""
+
 
 @dataclass(frozen=True)
 class FitResult:

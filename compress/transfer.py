@@ -8,8 +8,8 @@ from typing import Any
 
 from .augment import augment
 from .config import TransferConfig
-from .data import load_split, read_texts, write_text
-from .labelling import UNLABELLED
+from .data import load_description, load_split, read_texts, write_text
+from .labelling import LABELLINGS
 from .split import normalise
 
 logger = logging.getLogger(__name__)
@@ -44,12 +44,15 @@ def build_transfer_set(
     }
     known = {normalise(text) for text in train.texts}
     records = [
-        {"text": text, "label": int(label)}
-        for text, label in zip(train.texts, train.labels, strict=True)
+        {"text": text, "label": label}
+        for text, label in zip(train.texts, train.labels.tolist(), strict=True)
     ]
+    description = load_description(data)
+    unlabelled = LABELLINGS[description.kind].unlabelled(description.labels)
     counts = {"labelled": len(records), "dropped_held_out": 0, "dropped_duplicates": 0}
     proposed = 0
-    for kind, texts in _further_texts(config, train.texts, seed):
+    single = [text for text in train.texts if isinstance(text, str)]  # recipes refuse pairs here
+    for kind, texts in _further_texts(config, single, seed):
         counts[kind] = 0
         for text in texts:
             proposed += 1
@@ -61,7 +64,7 @@ def build_transfer_set(
             else:
                 known.add(key)
                 counts[kind] += 1
-                records.append({"text": text, "label": UNLABELLED})
+                records.append({"text": text, "label": unlabelled})
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     write_text(out / "train.jsonl", lines)
     logger.info("transfer texts: %s", ", ".join(f"{kind} {n:,}" for kind, n in counts.items()))

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .batches import Collate, TokenizedExamples, batches_by_length, padded, tokenize_split
+from .batches import TokenizedExamples, tokenize_split
 from .data import load_description
-from .states import run_with_states
+from .predictions import logits_of
 from .tasks import supervised
 from .tasks.task import SupervisedTask
-from .training import EVALUATION_BATCH_SIZE, FitResult
+from .training import FitResult
 
 
 def untrained(
@@ -29,7 +27,6 @@ def untrained(
     return FitResult(0, 0.0, score, "float32", task.metric), len(validation)
 
 
-@torch.inference_mode()
 def score_of(
     model: PreTrainedModel,
     examples: TokenizedExamples,
@@ -37,12 +34,4 @@ def score_of(
     task: SupervisedTask,
 ) -> float:
     """Return the task's metric over examples, without any training."""
-    model.eval()
-    collate = Collate(tokenizer.pad_token_id)
-    logits: list[Tensor] = []
-    labels: list[Tensor] = []
-    for rows in batches_by_length(examples, EVALUATION_BATCH_SIZE):
-        batch = collate([examples[row] for row in rows])
-        labels += batch.pop("labels")
-        logits += run_with_states(model, batch, ()).logits
-    return task.score(padded(logits), padded(labels))
+    return task.score(*logits_of(model, examples, tokenizer))

@@ -18,10 +18,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from .config import HEAD, TrimConfig
-from .data import load_description, load_split, read_texts, write_text
+from .data import Examples, load_description, load_split, read_texts, write_text
 from .errors import ModelError
 from .folder import load_description as load_model_description
 from .folder import load_model, load_tokenizer, save_model
+from .texts import parts
 from .word_factors import word_rows
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def trim(
     folder = student / "model"
     before = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
     check_trimmable(before)
-    texts = load_split(examples, "train").texts
+    texts = _single(load_split(examples, "train"))
     texts += [text for table in config.texts for text in read_texts(table)]
     said = load_description(data)
     # Of a text whose head is not all that is read, every token counts.
@@ -60,7 +61,7 @@ def trim(
     full = _plain(before, max_length)
     kept = tokens_to_keep(before, _counts(full, texts), config.min_count)
     after = trimmed_tokenizer(before, kept)
-    validation = load_split(data, "validation").texts
+    validation = _single(load_split(data, "validation"))
     cut_as_before = compare(full, _plain(after, max_length), kept, validation)
 
     model = load_model(folder)
@@ -211,6 +212,10 @@ def _plain(contents: dict[str, Any], max_length: int | None) -> Tokenizer:
 def _counts(tokenizer: Tokenizer, texts: list[str]) -> Counter[int]:
     encodings = (tokenizer.encode(text) for text in texts)
     return Counter(number for encoding in encodings for number in encoding.ids)
+
+
+def _single(examples: Examples) -> list[str]:
+    return [part for text in examples.texts for part in parts(text)]
 
 
 def _bytes(folder: Path) -> int:

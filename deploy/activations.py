@@ -15,6 +15,7 @@ from onnx import ModelProto
 from pocketbert.compress.data import load_description, load_split
 from pocketbert.compress.errors import DataError, ModelError
 from pocketbert.compress.progress import progress
+from pocketbert.compress.texts import Text
 
 from .graph import initializers
 from .tokenizer import Tokenizer
@@ -23,7 +24,7 @@ SAMPLE_SEED = 0
 INTEGER_OPERATORS = ("QuantizeLinear", "DequantizeLinear", "MatMulInteger", "MatMulNBits")
 
 
-def sample_texts(data: Path, count: int) -> list[str]:
+def sample_texts(data: Path, count: int) -> list[Text]:
     """Draw training texts, the same ones every time.
 
     Raises:
@@ -38,7 +39,7 @@ def sample_texts(data: Path, count: int) -> list[str]:
 
 
 def activations(
-    exported: Path, tensors: Sequence[str], data: Path, texts: Sequence[str], title: str
+    exported: Path, tensors: Sequence[str], data: Path, texts: Sequence[Text], title: str
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     """Yield the values of tensors for each text, at its real length and without padding.
 
@@ -63,7 +64,7 @@ def activations(
             largest = int(encoded["input_ids"].max())
             if largest >= vocabulary_size:
                 raise ModelError(
-                    f"{exported / 'tokenizer.json'} makes token {largest} of {text[:40]!r}, "
+                    f"{exported / 'tokenizer.json'} makes token {largest} of {str(text)[:40]!r}, "
                     f"expected numbers below {vocabulary_size}, the rows of the model's word "
                     "table; give the tokenizer that belongs to this model"
                 )

@@ -11,13 +11,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from pocketbert.compress.config import HEAD, STRICT, Truncation
+from pocketbert.compress.config import ADDED_LATER, HEAD, STRICT, Truncation
 from pocketbert.compress.errors import BundleError
 
 from .cpu import Isa
@@ -29,6 +29,7 @@ SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
+THRESHOLDS = "thresholds.json"  # beside an exported model; in a bundle the manifest has them
 SIGNATURE = "model.sig"  # made after the manifest, so that it cannot stand in it
 
 # A manifest is read before anything in it is believed: what it may ask for has bounds.
@@ -87,11 +88,14 @@ class Manifest:
         name: Of the recipe.
         created: UTC, ISO 8601.
         task: Task kind.
-        labels: Label names in the order of the logits.
+        labels: What the logits are called.
         max_length: Longest input in tokens.
         truncation: What is read of a longer text.
+        pairs: A text is two, which are read together.
+        thresholds: Logits from which on each label is given, where that is how labels are given.
         inputs: Model inputs, each int64 (batch, seq).
-        outputs: Model outputs; `logits` is float32 (batch, labels).
+        outputs: Model outputs; `logits` is float32 (batch, labels), or (batch, seq, labels) where
+            every word is answered.
         targets: The best first.
         length_histogram: Training texts that have 0, 1, 2 ... tokens.
         lineage: Fingerprint of every stage that led here.
@@ -107,6 +111,8 @@ class Manifest:
     labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=1 << 16)]
     max_length: Tokens
     truncation: Truncation = HEAD
+    pairs: bool = field(default=False, metadata=ADDED_LATER)
+    thresholds: tuple[float, ...] = field(default=(), metadata=ADDED_LATER)
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     targets: Annotated[tuple[Target, ...], Field(max_length=64)]
@@ -187,11 +193,22 @@ def write_bundle(out: Path, files: Mapping[str, Path], manifest: Manifest) -> Ma
         manifest = replace(
             manifest, sha256={name: hash_file(building / name) for name in sorted(files)}
         )
-        (building / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+        (building / MANIFEST).write_text(json.dumps(_written(manifest), indent=2) + "\n")
         if out.exists():  # goes with the scratch folder, when the new one is in its place
             out.rename(Path(scratch) / "earlier")
         building.rename(out)
     return manifest
+
+
+def _written(manifest: Manifest) -> dict[str, Any]:
+    """Return what is written; what most bundles do not have is left out, so that any reads them."""
+    left_out = [
+        each.name
+        for each in fields(manifest)
+        if ADDED_LATER.items() <= each.metadata.items()
+        and getattr(manifest, each.name) == each.default
+    ]
+    return {name: value for name, value in asdict(manifest).items() if name not in left_out}
 
 
 def hash_file(path: Path) -> str:

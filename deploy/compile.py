@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.data import DataDescription, load_description, load_split
 from pocketbert.compress.errors import BundleError
+from pocketbert.compress.texts import Text
 
 from .bundle import GOLDEN, TOKENIZER, Bundle, Manifest, Precision, Target, write_bundle
 from .config import CompileConfig
 from .cpu import Isa, available_isas
-from .engine import why_not_here
+from .engine import Engine, read_thresholds, why_not_here
 from .runners import build_here, needs_building, why_not
 from .runners.ort import OrtRunner
 from .selftest import selftest
@@ -97,7 +98,7 @@ def compile_bundle(
             for variant in _variants(config, quantized, dynamic)
         ]
         targets = tuple(target for one in built for target in _twins(one.target, config))
-        golden, measured = _golden(built, targets, exported, tokenizer, data)
+        golden, measured = _golden(built, targets, exported, tokenizer, data, description)
         (scratch / GOLDEN).write_text(json.dumps(golden) + "\n")
         files = {TOKENIZER: exported / TOKENIZER, GOLDEN: scratch / GOLDEN}
         for one in built:
@@ -229,6 +230,8 @@ def _manifest(
         labels=description.labels,
         max_length=description.max_length,
         truncation=description.truncation,
+        pairs=description.pairs,
+        thresholds=read_thresholds(exported),
         inputs=tuple(node.name for node in graph.input),
         outputs=tuple(node.name for node in graph.output),
         targets=targets,
@@ -244,6 +247,7 @@ def _golden(
     exported: Path,
     tokenizer: Tokenizer,
     data: Path,
+    description: DataDescription,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Texts with their tokens and, for every target, the logits that every machine reproduces.
 
@@ -251,12 +255,17 @@ def _golden(
     """
     texts = load_split(data, "validation").texts[:GOLDEN_TEXTS]
     encoded = [tokenizer.encode([text]) for text in texts]
-    by_path = {one.target.path: _logits(one.reference, encoded, optimize=False) for one in built}
+
+    def logits(path: Path, optimize: bool = True) -> list[NDArray[np.float32]]:
+        runner = OrtRunner(path, optimize=optimize)
+        return Engine(tokenizer, runner, description.labels, kind=description.kind).rows(texts)
+
+    by_path = {one.target.path: logits(one.reference, optimize=False) for one in built}
     _check_finite(by_path)
     answers = {
         target.name: {
-            "logits": by_path[target.path].tolist(),
-            "tolerance": _tolerance(target) * float(np.abs(by_path[target.path]).max()),
+            "logits": [rows.tolist() for rows in by_path[target.path]],
+            "tolerance": _tolerance(target) * max(map(_largest, by_path[target.path])),
         }
         for target in targets
     }
@@ -265,14 +274,18 @@ def _golden(
         "input_ids": [inputs["input_ids"][0].tolist() for inputs in encoded],
         "targets": answers,
     }
-    floats = _logits(exported / "model.onnx", encoded)
-    difference = np.abs(floats - by_path[targets[0].path]).max()
-    return golden, {"golden_max_abs_difference_to_float": float(difference)}
+    floats = zip(logits(exported / "model.onnx"), by_path[targets[0].path], strict=True)
+    difference = max(_largest(ours - theirs) for ours, theirs in floats)
+    return golden, {"golden_max_abs_difference_to_float": difference}
 
 
-def _check_finite(logits: Mapping[str, NDArray[np.float32]]) -> None:
-    for path, values in logits.items():
-        if not np.isfinite(values).all():
+def _largest(values: NDArray[np.float32]) -> float:
+    return float(np.abs(values).max(initial=0))
+
+
+def _check_finite(logits: Mapping[str, Sequence[NDArray[np.float32]]]) -> None:
+    for path, texts in logits.items():
+        if not all(np.isfinite(values).all() for values in texts):
             raise BundleError(
                 f"{path} answers validation texts with NaN or infinity, expected numbers; values "
                 "leave the range of its 16-bit format: set compile.float_precision to float32"
@@ -285,13 +298,6 @@ def _tolerance(target: Target) -> float:
     return max(GOLDEN_TOLERANCE[target.precision], GOLDEN_TOLERANCE[target.float_precision])
 
 
-def _logits(
-    path: Path, encoded: Sequence[Mapping[str, NDArray[np.int64]]], optimize: bool = True
-) -> NDArray[np.float32]:
-    runner = OrtRunner(path, optimize=optimize)
-    return np.concatenate([runner.run(inputs) for inputs in encoded])
-
-
 def _check_here(bundle: Path, target: str) -> None:
     result = selftest(bundle, target)
     if not result.passed:
@@ -302,7 +308,7 @@ def _check_here(bundle: Path, target: str) -> None:
         )
 
 
-def _length_histogram(tokenizer: Tokenizer, texts: list[str]) -> tuple[int, ...]:
+def _length_histogram(tokenizer: Tokenizer, texts: list[Text]) -> tuple[int, ...]:
     lengths = [len(ids) for text in texts for ids, _ in tokenizer.windows(text)]
     counts: NDArray[np.int64] = np.bincount(lengths)
     return tuple(int(count) for count in counts)

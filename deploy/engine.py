@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketbert.compress.config import HEAD, Truncation
-from pocketbert.compress.errors import BundleError
+from pocketbert.compress.errors import BundleError, DataError
+from pocketbert.compress.texts import Text, characters
+from pocketbert.compress.word_tags import Word
 
-from .bundle import TOKENIZER, Bundle, Target, Verify, read_bundle
+from .bundle import THRESHOLDS, TOKENIZER, Bundle, Target, Verify, read_bundle
 from .cpu import available_isas
 from .runners import Runner, open_model_folder, open_target, why_not, why_not_built
 from .tasks import TASKS
@@ -31,6 +33,8 @@ class Engine:
         labels: What the logits are called.
         description: What runs, and why this was chosen.
         kind: The kind of task, which says what the logits mean.
+        thresholds: Logits from which on each label is given, where that is how labels are given.
+        pairs: Whether every text is two; None takes either.
     """
 
     def __init__(
@@ -40,10 +44,14 @@ class Engine:
         labels: Sequence[str],
         description: str = "",
         kind: str = "text-classification",
+        thresholds: Sequence[float] = (),
+        pairs: bool | None = None,
     ) -> None:
         self.labels = tuple(labels)
         self.kind = kind
-        self._task = TASKS[kind](self.labels)
+        self.thresholds = tuple(thresholds)
+        self.pairs = pairs
+        self._task = TASKS[kind](self.labels, thresholds)
         self._tokenizer = tokenizer
         self._runner = runner
         self._description = description
@@ -97,7 +105,15 @@ class Engine:
             f"{_count(threads, 'thread')}; {reason}"
         )
         tokenizer = Tokenizer(bundle.root / TOKENIZER, manifest.max_length, manifest.truncation)
-        return cls(tokenizer, runner, manifest.labels, description, manifest.task)
+        return cls(
+            tokenizer,
+            runner,
+            manifest.labels,
+            description,
+            manifest.task,
+            manifest.thresholds,
+            manifest.pairs,
+        )
 
     @classmethod
     def from_model_folder(cls, folder: Path, threads: int = 1) -> "Engine":
@@ -109,7 +125,8 @@ class Engine:
         runner = open_model_folder(folder, threads)
         description = f"PyTorch eager, float32, {_count(threads, 'thread')}"
         kind = about.get("kind", "text-classification")  # older folders knew no other
-        return cls(tokenizer, runner, about["labels"], description, kind)
+        thresholds = about.get("thresholds", ())
+        return cls(tokenizer, runner, about["labels"], description, kind, thresholds)
 
     @classmethod
     def from_onnx(
@@ -122,28 +139,30 @@ class Engine:
         truncation: Truncation = HEAD,
         file: str = "model.onnx",
     ) -> "Engine":
-        """Run a folder that holds an ONNX file and `tokenizer.json`, as the export writes it."""
+        """Run a folder as the export writes it: an ONNX file, `tokenizer.json`, thresholds."""
         tokenizer = Tokenizer(folder / TOKENIZER, max_length, truncation)
         from .runners.ort import OrtRunner  # only here, because it imports onnxruntime
 
         runner = OrtRunner(folder / file, threads=threads)
         description = f"onnxruntime, exported graph, {_count(threads, 'thread')}"
-        return cls(tokenizer, runner, labels, description, kind)
+        return cls(tokenizer, runner, labels, description, kind, read_thresholds(folder))
 
-    def __call__(self, texts: Sequence[str], batch_size: int = 1) -> list[Any]:
+    def __call__(self, texts: Sequence[Text], batch_size: int = 1) -> list[Any]:
         """Answer texts; an empty text is a text.
 
         Args:
-            texts: The texts.
+            texts: The texts, each a string, or two of them where the task reads pairs.
             batch_size: Texts of one inference; larger is faster only where threads are free.
 
         Returns:
             For each text a dataclass of the task's file in `deploy/tasks/`, such as
             `Classification`.
         """
+        if self._task.per_word:
+            return list(self._task.answers(*self._read_words(texts, batch_size), texts))
         return list(self._task.answers(self.logits(texts, batch_size)))
 
-    def stream(self, texts: Iterable[str], batch_size: int = 1) -> Iterator[Any]:
+    def stream(self, texts: Iterable[Text], batch_size: int = 1) -> Iterator[Any]:
         """Answer texts while they come, in their order and in bounded memory.
 
         Args:
@@ -158,26 +177,53 @@ class Engine:
         while some := list(islice(waiting, ahead)):
             yield from self(some, batch_size)
 
-    def logits(self, texts: Sequence[str], batch_size: int = 1) -> NDArray[np.float32]:
+    def rows(self, texts: Sequence[Text], batch_size: int = 1) -> list[NDArray[np.float32]]:
+        """Compute each text's logits. Shape: (labels,), or (words, labels)."""
+        if self._task.per_word:
+            return self._read_words(texts, batch_size)[0]
+        return list(self.logits(texts, batch_size))
+
+    def logits(self, texts: Sequence[Text], batch_size: int = 1) -> NDArray[np.float32]:
         """Compute the logits of texts, in their order.
 
         Returns:
-            Logits (texts, labels).
+            Logits (texts, labels); where every word is answered (texts, words, labels), NaN behind
+            the last word of a text.
         """
-        if isinstance(texts, str):
-            raise TypeError("texts is one string, expected a list of strings")
+        if self._task.per_word:
+            return stack_words(self._read_words(texts, batch_size)[0], len(self.labels))
+        self._check(texts)
         if 0 < len(texts) <= batch_size:  # one inference, as at batch 1: nothing to put in order
             return self._run(texts)
         logits = np.empty((len(texts), len(self.labels)), dtype=np.float32)
-        order = list(range(len(texts)))
-        if batch_size > 1:  # neighbours in length waste the least on padding
-            order.sort(key=lambda index: len(texts[index]))
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+        for batch in _batches(texts, batch_size):
             logits[batch] = self._run([texts[index] for index in batch])
         return logits
 
-    def _run(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _read_words(
+        self, texts: Sequence[Text], batch_size: int
+    ) -> tuple[list[NDArray[np.float32]], list[list[Word]]]:
+        """Return of each text the logits of its words, (words, labels), and the words."""
+        self._check(texts)
+        words = [self._tokenizer.words(text) for text in texts]
+        logits = [np.empty((0, len(self.labels)), dtype=np.float32)] * len(texts)
+        for batch in _batches(texts, batch_size):
+            found = self._run([texts[index] for index in batch])
+            for row, index in enumerate(batch):
+                logits[index] = found[row, [word.position for word in words[index]]]
+        return logits, words
+
+    def _check(self, texts: Sequence[Text]) -> None:
+        if isinstance(texts, str):
+            raise TypeError("texts is one string, expected a list of strings")
+        if self.pairs is None:
+            return
+        expected = "two strings, which are read together" if self.pairs else "one string"
+        for text in texts:
+            if isinstance(text, str) == self.pairs:
+                raise DataError(f"a text is {text!r}, expected {expected}; the bundle says so")
+
+    def _run(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         if self._tokenizer.truncation.keep == "windows":
             return pooled_logits(self._tokenizer, self._runner, texts)
         return self._runner.run(self._tokenizer.encode(texts))
@@ -185,6 +231,34 @@ class Engine:
     def describe(self) -> str:
         """Say what runs, and why."""
         return self._description
+
+
+def _batches(texts: Sequence[Text], batch_size: int) -> Iterator[list[int]]:
+    order = list(range(len(texts)))
+    if batch_size > 1:  # neighbours in length waste the least on padding
+        order.sort(key=lambda index: characters(texts[index]))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def read_thresholds(folder: Path) -> tuple[float, ...]:
+    """Read what the export stage chose of thresholds; most tasks have none."""
+    path = folder / THRESHOLDS
+    return tuple(json.loads(path.read_text())) if path.is_file() else ()
+
+
+def stack_words(logits: Sequence[NDArray[np.float32]], labels: int) -> NDArray[np.float32]:
+    """Stack logits of texts with different numbers of words. Shape: (texts, words, labels).
+
+    Args:
+        logits: Of each text. Shape: (words, labels).
+        labels: How many there are.
+    """
+    longest = max(map(len, logits), default=0)
+    stacked = np.full((len(logits), longest, labels), np.nan, dtype=np.float32)
+    for row, values in enumerate(logits):
+        stacked[row, : len(values)] = values
+    return stacked
 
 
 def choose_target(bundle: Bundle, name: str | None) -> tuple[Target, str]:

@@ -16,15 +16,18 @@ from onnx import ModelProto
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from pocketbert.compress.config import TASK_KINDS, TaskKind
 from pocketbert.compress.data import load_description, load_split
 from pocketbert.compress.errors import ModelError
 from pocketbert.compress.folder import load_model
+from pocketbert.compress.texts import Text
 
 from .first_position import first_position_only
 from .float_edits import broadcast_mask, drop_identities, fold_reshapes, repair_mask, split_gemms
 from .graph import OPSET, save_model
 from .macs import count_macs
 from .runners.ort import OrtRunner
+from .thresholds import write_thresholds
 from .tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -37,7 +40,8 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
     """Export a model and prove that the graph computes what PyTorch computes.
 
     Args:
-        out: Gets `model.onnx`, `tokenizer.json`, and the `config.json` that optimum asks for.
+        out: Gets `model.onnx`, `tokenizer.json`, the `config.json` that optimum asks for, and
+            `thresholds.json` where labels are given by thresholds.
         data: Folder of the data stage; the proof uses validation texts.
         model: Folder of the stage that made the model.
 
@@ -58,7 +62,7 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
 
     logger.info("Tracing %s", type(torch_model).__name__)
     # The same text twice: an LSTM is traced on texts that are sorted by length.
-    graph = _trace(torch_model, tokenizer.encode(texts[:1] * 2))
+    graph = _trace(torch_model, tokenizer.encode(texts[:1] * 2), TASK_KINDS[description.kind])
     edits = {
         edit.__name__: edit(graph)
         for edit in (
@@ -74,6 +78,7 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
     middle = _of_median_length(texts, tokenizer)
     for name in ("tokenizer.json", "config.json"):
         shutil.copyfile(folder / name, out / name)
+    write_thresholds(out, description, load_split(data, "validation"))
     return {
         "parity_max_abs": _parity(torch_model, out / "model.onnx", tokenizer, texts),
         "edits": edits,
@@ -96,7 +101,9 @@ class _Logits(nn.Module):
         return logits
 
 
-def _trace(model: PreTrainedModel, example: dict[str, NDArray[np.int64]]) -> ModelProto:
+def _trace(
+    model: PreTrainedModel, example: dict[str, NDArray[np.int64]], kind: TaskKind
+) -> ModelProto:
     inputs = _inputs_of(model, example)
     names = list(inputs)
     # .eval() on the outer module: tracing a wrapper in training mode would export the dropout.
@@ -118,12 +125,12 @@ def _trace(model: PreTrainedModel, example: dict[str, NDArray[np.int64]]) -> Mod
             input_names=names,
             output_names=["logits"],
             dynamic_axes={name: {0: "batch", 1: "seq"} for name in names}
-            | {"logits": {0: "batch"}},
+            | {"logits": {0: "batch", 1: "seq"} if kind.per_word else {0: "batch"}},
         )
         return onnx.load_model(path)
 
 
-def _parity(model: PreTrainedModel, path: Path, tokenizer: Tokenizer, texts: list[str]) -> float:
+def _parity(model: PreTrainedModel, path: Path, tokenizer: Tokenizer, texts: list[Text]) -> float:
     """Largest difference between PyTorch and ONNX Runtime over batches of several shapes."""
     runner = OrtRunner(path)
     worst, start = 0.0, 0
@@ -142,7 +149,7 @@ def _parity(model: PreTrainedModel, path: Path, tokenizer: Tokenizer, texts: lis
     return worst
 
 
-def _of_median_length(texts: list[str], tokenizer: Tokenizer) -> dict[str, NDArray[np.int64]]:
+def _of_median_length(texts: list[Text], tokenizer: Tokenizer) -> dict[str, NDArray[np.int64]]:
     encoded = sorted(
         (tokenizer.encode([text]) for text in texts), key=lambda one: one["input_ids"].shape[1]
     )

@@ -16,14 +16,16 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from pocketbert.compress.data import load_description
 from pocketbert.compress.errors import ModelError
+from pocketbert.compress.texts import Text
 
 from .activations import activations, load_float_model, sample_texts
+from .bundle import THRESHOLDS, TOKENIZER
 from .graph import add_constant, drop_unused, initializers, readers, save_model
 from .placement import quantizable_matmuls
 from .runners.ort import OrtRunner
 from .tokenizer import Tokenizer
 
-BESIDE_THE_GRAPH = ("tokenizer.json", "config.json")
+BESIDE_THE_GRAPH = (TOKENIZER, "config.json", THRESHOLDS)
 PARITY_LIMIT = 1e-4
 PARITY_TEXTS = 16
 SMALLEST = 1e-5  # of a maximum: a channel that is never used keeps a finite factor
@@ -140,13 +142,16 @@ def _restore_elsewhere(
     model.graph.node.insert(place + 1, multiply)
 
 
-def _parity(exported: Path, out: Path, data: Path, texts: list[str]) -> float:
+def _parity(exported: Path, out: Path, data: Path, texts: list[Text]) -> float:
     said = load_description(data)
     tokenizer = Tokenizer(out / "tokenizer.json", said.max_length, said.truncation)
     old, new = (OrtRunner(folder / "model.onnx") for folder in (exported, out))
     encoded = [tokenizer.encode([text]) for text in texts]
     pairs = [(old.run(inputs), new.run(inputs)) for inputs in encoded]
-    wanted, found = (np.concatenate(logits) for logits in zip(*pairs, strict=True))
+    wanted, found = (
+        np.concatenate([one.reshape(-1, one.shape[-1]) for one in logits])
+        for logits in zip(*pairs, strict=True)
+    )
     worst = float(np.abs(found - wanted).max() / np.abs(wanted).max())
     if not worst <= PARITY_LIMIT:
         raise ModelError(

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.config import HALVES, HEAD, Truncation, halves
 from pocketbert.compress.errors import BundleError
+from pocketbert.compress.texts import Text
+from pocketbert.compress.word_tags import Word, words_of
 
 PAD_TOKENS = ("[PAD]", "<pad>")
 Row = tuple[list[int], list[int]]  # token ids and their types
@@ -22,7 +24,7 @@ class Tokenizer:
     Args:
         path: `tokenizer.json`.
         max_length: Longest input in tokens, special tokens included.
-        truncation: What is read of a longer text.
+        truncation: What is read of a longer text; of a pair the longer text is cut first.
 
     Raises:
         BundleError: The file is no tokenizer, or has no padding token.
@@ -43,7 +45,11 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._set_truncation()
 
-    def encode(self, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    def words(self, text: Text) -> list[Word]:
+        """Return the words of a text, as far as it is not cut off."""
+        return words_of(self._encode(text))
+
+    def encode(self, texts: Sequence[Text]) -> dict[str, NDArray[np.int64]]:
         """Tokenise a batch, one row a text; of `windows` the first one.
 
         A surrogate that stands alone, which is no character, is read as U+FFFD.
@@ -54,7 +60,7 @@ class Tokenizer:
         # One text at a time: encode_batch starts a thread pool, twice as slow for a single text.
         return self.pad([self._cut(self._encode(text)) for text in texts])
 
-    def windows(self, text: str) -> list[Row]:
+    def windows(self, text: Text) -> list[Row]:
         """Tokenise a text; more than one row only where truncation is `windows`."""
         encoding = self._encode(text)
         further = encoding.overflowing if self.truncation.keep == "windows" else []
@@ -109,13 +115,15 @@ class Tokenizer:
             direction="left" if keep == "tail" else "right",
         )
 
-    def _encode(self, text: str) -> tokenizers.Encoding:
+    def _encode(self, text: Text) -> tokenizers.Encoding:
+        first, second = (text, None) if isinstance(text, str) else text
         try:
-            return self._tokenizer.encode(text)
+            return self._tokenizer.encode(first, second)
         except TypeError:
-            if not isinstance(text, str):
-                raise TypeError(f"a text is {text!r}, expected a string") from None
-            return self._tokenizer.encode(_characters(text))
+            if not isinstance(first, str) or not isinstance(second, str | None):
+                raise TypeError(f"a text is {text!r}, expected a string, or two") from None
+            second = None if second is None else _characters(second)
+            return self._tokenizer.encode(_characters(first), second)
 
     def _cut(self, encoding: tokenizers.Encoding) -> Row:
         ids, type_ids = encoding.ids, encoding.type_ids

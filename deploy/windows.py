@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.texts import Text
+
 from .runners import Runner
 from .tokenizer import Tokenizer
 
@@ -13,7 +15,7 @@ POOLS: dict[str, Callable[..., Any]] = {"mean": np.mean, "max": np.max}
 
 
 def pooled_logits(
-    tokenizer: Tokenizer, runner: Runner, texts: Sequence[str]
+    tokenizer: Tokenizer, runner: Runner, texts: Sequence[Text]
 ) -> NDArray[np.float32]:
     """Run all windows of texts, as many at once as there are texts, and pool those of each.
 

@@ -1,13 +1,18 @@
 """What an engine answers on labelled examples."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.data import DataDescription, Examples
 from pocketbert.compress.progress import progress
+from pocketbert.compress.texts import Text, characters
+from pocketbert.deploy.bundle import TOKENIZER
 from pocketbert.deploy.engine import Engine
+from pocketbert.deploy.tasks import TASKS
 
 from .tasks import MEASURES
 
@@ -15,29 +20,42 @@ BATCH_SIZE = 16
 
 
 def predict(
-    engine: Engine, texts: Sequence[str], labels: NDArray[Any], title: str
+    engine: Engine, texts: Sequence[Text], truth: NDArray[Any], title: str
 ) -> NDArray[np.float32]:
     """Answer every text and show the metric so far.
 
     Args:
         engine: What answers.
         texts: The examples' texts.
-        labels: The truth, as the data have it, shape (examples, ...).
+        truth: As the task's measure has it, shape (examples, ...).
         title: Name on the progress bar.
 
     Returns:
-        Logits in the order of `texts`, shape (examples, classes).
+        Logits in the order of `texts`, less the thresholds of labels that have one, shape
+        (examples, labels); where every word is answered (examples, words, labels), NaN where an
+        artifact read no word.
     """
     # Texts of like length share a batch, so that little of it is padding.
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    logits = np.zeros((len(texts), len(engine.labels)), dtype=np.float32)
+    order = np.argsort([characters(text) for text in texts], kind="stable")
     measure = MEASURES[engine.kind](engine.labels)
+    per_word = TASKS[engine.kind].per_word
+    shape = (*(truth.shape if per_word else truth.shape[:1]), len(engine.labels))
+    logits = np.full(shape, np.nan, dtype=np.float32)
     total, done = np.zeros(1), 0
     with progress(title, total=len(texts), unit="text") as bar:
         for start in range(0, len(texts), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
-            logits[rows] = engine.logits([texts[row] for row in rows], batch_size=BATCH_SIZE)
-            total = total + measure.statistics(logits[rows], labels[rows]).sum(axis=0)
+            found = engine.rows([texts[row] for row in rows], batch_size=BATCH_SIZE)
+            for row, values in zip(rows, found, strict=True):
+                logits[(row, slice(len(values))) if per_word else row] = values
+            if engine.thresholds:
+                logits[rows] -= np.array(engine.thresholds, dtype=np.float32)
+            total = total + measure.statistics(logits[rows], truth[rows]).sum(axis=0)
             done += len(rows)
             bar.advance(len(rows), **{measure.name: float(measure.of_means(total / done))})
     return logits
+
+
+def truth_of(examples: Examples, description: DataDescription, exported: Path) -> NDArray[Any]:
+    """Return what answers are compared with, given the folder of an exported model."""
+    return MEASURES[description.kind](description.labels).truth(examples, exported / TOKENIZER)

@@ -22,7 +22,7 @@ from pocketbert.deploy.bundle import GOLDEN, Bundle, Target, read_bundle, write_
 from pocketbert.deploy.config import ChooseConfig
 from pocketbert.deploy.engine import Engine, why_not_here
 
-from .accuracy import predict
+from .accuracy import predict, truth_of
 from .artifacts import Artifact
 from .config import EvaluateConfig
 from .latency import choose_texts, measure_latency
@@ -168,18 +168,19 @@ def _measured(
         truncation=description.truncation,
     )
     measure = MEASURES[description.kind](description.labels)
-    expected = predict(floating, examples.texts, examples.labels, "Float model")
+    truth = truth_of(examples, description, exported)
+    expected = predict(floating, examples.texts, truth, "Float model")
     rows = []
     for target in targets:
         engine = Engine.from_bundle(bundle, target.name)
-        logits = predict(engine, examples.texts, examples.labels, target.name)
+        logits = predict(engine, examples.texts, truth, target.name)
         rows.append(
             Tried(
                 name=target.name,
                 precision=target.precision,
                 float_precision=target.float_precision,
                 agreement=float(measure.same(logits, expected).mean()),
-                accuracy=measure.value(logits, examples.labels),
+                accuracy=measure.value(logits, truth),
                 p50_ms=float(np.median(p50_by_round_ms[target.name])),
                 bytes=target.bytes,
                 int8_matmuls=target.int8_matmuls,

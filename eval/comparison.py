@@ -16,7 +16,7 @@ class Comparer:
     """Compares any two of the artifacts measured.
 
     Args:
-        logits: By artifact, shape (examples, labels).
+        logits: By artifact, as `accuracy.predict` returns them.
         labels: The truth, shape (examples, ...).
         measure: The task's metric.
         latencies_ms: By artifact, shape (rounds, texts).
@@ -56,7 +56,9 @@ class Comparer:
                 self.measure.same(self.logits[name], self.logits[other]), confidence
             ),
             mcnemar_p=self.measure.p_value(ours, theirs),
-            max_abs_logit_difference=float(np.abs(self.logits[name] - self.logits[other]).max()),
+            max_abs_logit_difference=float(
+                np.nanmax(np.abs(self.logits[name] - self.logits[other]))
+            ),
             p50_ratio=float(np.median(p50_ratio_by_round)),
             p50_ratio_by_round=tuple(p50_ratio_by_round.tolist()),
         )

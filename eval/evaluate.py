@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.data import DataDescription, Examples, load_description, load_split
 from pocketbert.compress.errors import DataError
+from pocketbert.compress.texts import Text
 
-from .accuracy import predict
+from .accuracy import predict, truth_of
 from .artifacts import Artifact, open_artifact
 from .comparison import Comparer
 from .config import EvaluateConfig, ScenariosConfig
@@ -76,7 +77,8 @@ def evaluate(
             f"the test split has {len(test.texts)} examples, expected two or more; "
             "give data.test a larger fraction or another source"
         )
-    predictions = _predictions(out / "predictions", test, artifacts, description)
+    truth = truth_of(test, description, Path(_named(artifacts, baseline_onnx).folder))
+    predictions = _predictions(out / "predictions", test, truth, artifacts, description)
     measure = predictions[teacher].measure
     timed = choose_texts(test.texts, config.latency_texts)
     measured = measure_latency(
@@ -127,7 +129,7 @@ def evaluate(
                 artifacts,
                 Comparer(
                     {name: one.logits for name, one in predictions.items()},
-                    test.labels,
+                    truth,
                     measure,
                     {name: one.latencies_ms for name, one in measured.items()},
                     config,
@@ -160,7 +162,11 @@ def summarize(results: Results) -> dict[str, Any]:
 
 
 def _predictions(
-    folder: Path, test: Examples, artifacts: Sequence[Artifact], description: DataDescription
+    folder: Path,
+    test: Examples,
+    truth: NDArray[Any],
+    artifacts: Sequence[Artifact],
+    description: DataDescription,
 ) -> dict[str, Predictions]:
     found = {}
     for artifact in artifacts:
@@ -179,9 +185,9 @@ def _predictions(
             kind=description.kind,
             labels=description.labels,
             texts=tuple(test.texts),
-            truth=test.labels,
+            truth=truth,
             tokens=token_lengths(Path(artifact.folder), test.texts, description.max_length),
-            logits=predict(engine, test.texts, test.labels, artifact.title),
+            logits=predict(engine, test.texts, truth, artifact.title),
         )
         write_predictions(found[artifact.name], folder / f"{artifact.name}.parquet")
     return found
@@ -214,7 +220,7 @@ def _compared(
 
 def _load(
     artifacts: Sequence[Artifact],
-    texts: Sequence[str],
+    texts: Sequence[Text],
     description: DataDescription,
     config: EvaluateConfig,
     out: Path,
@@ -264,3 +270,7 @@ def _save(path: Path, values: NDArray[Any]) -> None:
     with temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)
     temporary.replace(path)
+
+
+def _named(artifacts: Sequence[Artifact], name: str) -> Artifact:
+    return next(artifact for artifact in artifacts if artifact.name == name)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pocketbert.compress.texts import Text
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.engine import choose_target
 
@@ -14,7 +15,7 @@ from .token_lengths import token_lengths
 def floors(
     artifacts: Sequence[Artifact],
     p50_ms: Mapping[str, float],
-    texts: Sequence[str],
+    texts: Sequence[Text],
     max_length: int,
     peaks: Peaks,
 ) -> dict[str, Floor | None]:

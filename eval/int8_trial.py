@@ -5,6 +5,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from pocketbert.deploy.graph import save_model
 from pocketbert.deploy.int8_edits import fuse_integer_matmuls, fuse_lstms
 from pocketbert.deploy.quantize import quantized_model
 from pocketbert.deploy.targets.onnxruntime import lower
+from pocketbert.deploy.thresholds import copy_thresholds
 
-from .accuracy import predict
+from .accuracy import predict, truth_of
 from .artifacts import Artifact, open_artifact
 from .config import EvaluateConfig
 from .latency import choose_texts, measure_latency
@@ -71,29 +73,33 @@ class Trial:
         return load_split(self.data, "validation")
 
     @cached_property
+    def truth(self) -> NDArray[Any]:
+        """What its answers are compared with."""
+        return truth_of(self.examples, load_description(self.data), self.exported)
+
+    @cached_property
     def float_logits(self) -> NDArray[np.float32]:
-        """What the float model says, (examples, classes)."""
-        return self._logits(self.exported, self.examples, "Float model")
+        """What the float model says, as `accuracy.predict` returns it."""
+        return self._logits(self.exported, "Float model")
 
     def accuracy_and_agreement(self, keep_float: Set[str]) -> tuple[float, float]:
         """The metric, and the share of the float model's answers, with some operators in float."""
         folder = self.build(keep_float, "tried")
-        logits = self._logits(folder, self.examples, "INT8 engine")
+        logits = self._logits(folder, "INT8 engine")
         agreement = float(self.measure.same(logits, self.float_logits).mean())
         return self.accuracy(logits), agreement
 
     def accuracy(self, logits: NDArray[np.float32]) -> float:
         """The task's metric on the validation split."""
-        return self.measure.value(logits, self.examples.labels)
+        return self.measure.value(logits, self.truth)
 
     def divergence(self, keep_float: Set[str], texts: int) -> float:
         """Mean divergence of an engine's answers from those of the float model."""
         return self.measure.divergence(self.logits(keep_float, texts), self.float_logits[:texts])
 
     def logits(self, keep_float: Set[str], texts: int) -> NDArray[np.float32]:
-        """What an engine says on the first `texts` validation texts, (texts, classes)."""
-        some = Examples(self.examples.texts[:texts], self.examples.labels[:texts])
-        return self._logits(self.build(keep_float, "tried"), some, "Some layers in INT8")
+        """What an engine says on the first `texts` validation texts, as `predict` returns it."""
+        return self._logits(self.build(keep_float, "tried"), "Some layers in INT8", texts)
 
     def p50_ratios(self, keep_float: Set[str]) -> tuple[float, float]:
         """Median latency over that with all in INT8, and over the float model's, interleaved."""
@@ -129,9 +135,10 @@ class Trial:
         fuse_lstms(model)
         save_model(model, folder / "model.onnx")
         shutil.copyfile(self.exported / "tokenizer.json", folder / "tokenizer.json")
+        copy_thresholds(self.exported, folder)
         return folder
 
-    def _logits(self, folder: Path, examples: Examples, title: str) -> NDArray[np.float32]:
+    def _logits(self, folder: Path, title: str, texts: int | None = None) -> NDArray[np.float32]:
         description = load_description(self.data)
         engine = open_artifact(
             _artifact(title, folder),
@@ -141,7 +148,7 @@ class Trial:
             description.kind,
             description.truncation,
         )
-        return predict(engine, examples.texts, examples.labels, title)
+        return predict(engine, self.examples.texts[:texts], self.truth[:texts], title)
 
 
 def _artifact(name: str, folder: Path) -> Artifact:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pocketbert.compress.config import HEAD, Truncation
 from pocketbert.compress.errors import UserError
 from pocketbert.compress.progress import progress
+from pocketbert.compress.texts import Text
 
 from .artifacts import Artifact
 from .config import EvaluateConfig
@@ -62,7 +63,7 @@ class Measurement:
 
 def measure_latency(
     artifacts: Sequence[Artifact],
-    texts: Sequence[str],
+    texts: Sequence[Text],
     labels: tuple[str, ...],
     max_length: int,
     config: EvaluateConfig,
@@ -104,7 +105,7 @@ def measure_latency(
 
 
 def worker_setup(
-    texts: Sequence[str],
+    texts: Sequence[Text],
     labels: tuple[str, ...],
     max_length: int,
     threads: int,
@@ -123,7 +124,7 @@ def worker_setup(
     }
 
 
-def choose_texts(texts: Sequence[str], count: int) -> list[str]:
+def choose_texts(texts: Sequence[Text], count: int) -> list[Text]:
     """Draw at most `count` of the texts, the same ones every time."""
     chosen = np.random.default_rng(SEED).permutation(len(texts))[:count]
     return [texts[row] for row in chosen]

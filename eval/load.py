@@ -13,6 +13,7 @@ import numpy as np
 from pocketbert.compress.config import HEAD, ColumnsConfig, Truncation
 from pocketbert.compress.errors import DataError
 from pocketbert.compress.tables import read_table
+from pocketbert.compress.texts import Text
 
 from .artifacts import Artifact
 from .config import ScenariosConfig
@@ -29,7 +30,7 @@ LATENCIES_FILE = "latencies_ms.npy"
 
 def measure_load(
     artifact: Artifact,
-    texts: Sequence[str],
+    texts: Sequence[Text],
     labels: tuple[str, ...],
     max_length: int,
     scenarios: ScenariosConfig,

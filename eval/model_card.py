@@ -6,7 +6,7 @@ from .results import Results
 
 
 def card_header(recipe: dict[str, Any], results: Results) -> dict[str, Any]:
-    """Return what the hub indexes: task, base model, and the accuracy of the engine that ships.
+    """Return what the hub indexes: task, base model, and how good the engine is that ships.
 
     Args:
         recipe: As it was resolved.
@@ -14,11 +14,17 @@ def card_header(recipe: dict[str, Any], results: Results) -> dict[str, Any]:
     """
     task, teacher = recipe["task"]["kind"], recipe.get("teacher", {}).get("model")
     is_hub = isinstance(teacher, str) and teacher.startswith("hf:")
-    accuracy = results.of(results.engine).accuracy.value
+    value = results.of(results.engine).accuracy.value
     result = {
         "task": {"type": task},
         "dataset": {"name": data_name(recipe), "type": "other", "split": "test"},
-        "metrics": [{"type": "accuracy", "value": round(accuracy, 4), "name": "Accuracy"}],
+        "metrics": [
+            {
+                "type": results.metric.lower(),
+                "value": round(value, 4),
+                "name": results.metric.capitalize(),
+            }
+        ],
     }
     return {
         "library_name": "pocketbert",

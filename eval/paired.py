@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.texts import parts
+
 from .config import EvaluateConfig
 from .intervals import Interval, proportion
 from .pooled import pooled_difference, pooled_retention
@@ -20,7 +22,7 @@ class Flip:
     """An example that one gets right and the other wrong.
 
     Attributes:
-        text: The example.
+        text: The example; of a pair both texts, with a tab between them.
         label: Its true label.
         theirs: The other's answer.
         ours: Our answer.
@@ -149,7 +151,7 @@ def _worst(ours: Predictions, theirs: Predictions, to_wrong: NDArray[np.bool_]) 
     rows = sorted(np.nonzero(to_wrong)[0].tolist(), key=lambda row: -lost[row])
     return tuple(
         Flip(
-            text=ours.texts[row],
+            text="\t".join(parts(ours.texts[row])),
             label=ours.labels[ours.truth[row]],
             theirs=theirs.labels[theirs.answers[row]],
             ours=ours.labels[ours.answers[row]],

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketbert.compress.errors import BundleError, DataError
+from pocketbert.compress.texts import Text, parts, text_of
 
 from .tasks import MEASURES, Measure
 
@@ -44,7 +45,7 @@ class Predictions:
     engine: str
     kind: str = ONE_LABEL
     labels: tuple[str, ...]
-    texts: tuple[str, ...]
+    texts: tuple[Text, ...]
     truth: NDArray[Any]
     tokens: NDArray[np.int64]
     logits: NDArray[np.float32]
@@ -162,7 +163,7 @@ def read_predictions(path: Path) -> Predictions:
         engine=about["engine"],
         kind=about["kind"],
         labels=tuple(about["labels"]),
-        texts=tuple(table["text"].to_pylist()),
+        texts=tuple(map(text_of, table["text"].to_pylist())),
         truth=np.array(table["truth"].to_pylist()),
         tokens=table["tokens"].to_numpy(),
         logits=np.array(table["logits"].to_pylist(), dtype=np.float32),
@@ -203,5 +204,5 @@ def check_same_examples(all_of_them: Sequence[Predictions]) -> None:
             )
 
 
-def _id(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+def _id(text: Text) -> str:
+    return hashlib.sha256("\n".join(parts(text)).encode()).hexdigest()[:ID_DIGITS]

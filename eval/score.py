@@ -1,16 +1,18 @@
 """An artifact on a table of labelled texts: how good, how sure that is, and how fast."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pocketbert.compress.config import ColumnsConfig
+from pocketbert.compress.data import Examples, label_array
 from pocketbert.compress.errors import DataError
-from pocketbert.compress.labels import class_numbers
+from pocketbert.compress.labelling import LABELLINGS
 from pocketbert.compress.tables import read_table
+from pocketbert.deploy.bundle import TOKENIZER
+from pocketbert.deploy.engine import Engine
 
 from .accuracy import predict
 from .artifacts import Artifact, open_artifact
@@ -22,6 +24,7 @@ from .open_any import artifact_at
 from .predictions import Predictions
 from .reliability import calibration_error
 from .slices import Slice, slices
+from .tasks import MEASURES
 from .token_lengths import token_lengths
 
 
@@ -60,6 +63,7 @@ class ScoreResult:
         calibration_error: Expected distance between stated and true frequency, likewise.
         classes: Precision, recall and F1 of each label, likewise.
         slices: The metric by class, by length and by the columns asked for.
+        further: Further metrics of the task by name, such as Spearman's correlation.
     """
 
     engine: str
@@ -70,6 +74,7 @@ class ScoreResult:
     calibration_error: float | None
     classes: dict[str, ClassMetrics]
     slices: tuple[Slice, ...]
+    further: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +155,7 @@ def score(
         calibration_error=None,
         classes={},
         slices=slices(predictions, config, theirs),
+        further=measure.further(predictions.logits, truth),
     )
     if not predictions.one_label:
         return result
@@ -165,8 +171,10 @@ def score(
 def _predict(
     artifact: Artifact, labels: tuple[str, ...], max_length: int, table: Table, threads: int
 ) -> Predictions:
-    texts, truth = _examples(table, labels)
     engine = open_artifact(artifact, labels, max_length, threads)
+    examples = _examples(table, engine)
+    texts = examples.texts
+    truth = MEASURES[engine.kind](labels).truth(examples, Path(artifact.folder) / TOKENIZER)
     return Predictions(
         artifact=artifact.name,
         engine=engine.describe(),
@@ -175,17 +183,25 @@ def _predict(
         texts=tuple(texts),
         truth=truth,
         tokens=token_lengths(Path(artifact.folder), texts, max_length),
-        logits=predict(engine, texts, truth, "Accuracy"),
+        logits=predict(engine, texts, truth, "Score"),
         columns={str(name): _column(table, name) for name in table.by},
     )
 
 
-def _examples(table: Table, labels: tuple[str, ...]) -> tuple[Sequence[str], np.ndarray]:
+def _examples(table: Table, engine: Engine) -> Examples:
+    if engine.pairs is not None and engine.pairs != (table.columns.pair is not None):
+        raise DataError(
+            f"{table.path} is read with {'no' if engine.pairs else 'a'} column for the second "
+            f"text, expected {'one' if engine.pairs else 'none'}, as the bundle says; "
+            f"{'give' if engine.pairs else 'leave out'} --pair-column"
+        )
     rows = list(read_table(table.path, table.columns, table.file_format, table.encoding))
     if not rows:
         raise DataError(f"{table.path} has no rows, expected labelled texts; give another file")
-    numbers = class_numbers(rows, labels, table.label_threshold, table.path)
-    return [row.text for row in rows], np.array(numbers)
+    labelling = LABELLINGS[engine.kind]
+    labels = labelling.given(engine.labels)
+    values = labelling.read(rows, labels, table.label_threshold, table.path)
+    return Examples([row.example for row in rows], label_array(values))
 
 
 def _column(table: Table, name: str | int) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.texts import Text
 from pocketbert.deploy.bundle import TOKENIZER
 from pocketbert.deploy.tokenizer import Tokenizer
 
 BATCH_SIZE = 16
 
 
-def token_lengths(folder: Path, texts: Sequence[str], max_length: int) -> NDArray[np.int64]:
+def token_lengths(folder: Path, texts: Sequence[Text], max_length: int) -> NDArray[np.int64]:
     """Count tokens, special tokens included and cut at the longest input. Shape: (texts,).
 
     Args:

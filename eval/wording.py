@@ -47,13 +47,15 @@ def times_range(by_round: tuple[float, ...]) -> str:
     return f"{_three_digits(min(by_round))} to {_three_digits(max(by_round))}"
 
 
-def p_value(p: float) -> str:
-    """Two significant digits, or that it is tiny."""
+def p_value(p: float | None) -> str:
+    """Two significant digits, or that it is tiny; nothing where there is no test."""
+    if p is None:
+        return ""
     return "<0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
 def verdict(comparison: Comparison) -> str:
-    """Whether the accuracies differ."""
+    """Whether the metrics differ."""
     if comparison.difference.holds(0):
         return "no measurable difference"
     return "more accurate" if comparison.difference.value > 0 else "less accurate"
@@ -97,7 +99,8 @@ def _accuracy_sentence(
     results: Results, teacher: ArtifactResult, engine: ArtifactResult, comparison: Comparison
 ) -> str:
     sentence = (
-        f"The engine keeps {percent(comparison.retention.value)} of the teacher's accuracy "
+        f"The engine keeps {percent(comparison.retention.value)} of the teacher's "
+        f"{results.metric} "
         f"({100 * results.confidence:g}% interval {percent_range(comparison.retention)}): "
         f"{percent(engine.accuracy.value)} against {percent(teacher.accuracy.value)}"
     )

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pocketbert.compress.errors import RecipeError, UserError
+from pocketbert.compress.errors import DataError, RecipeError, UserError
 
 from . import screen
 from .examined import examined
@@ -234,6 +234,9 @@ def evaluate(
     ] = None,
     text_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "text",
     label_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "label",
+    pair_column: Annotated[
+        str | None, typer.Option(help="Where the second text of a pair stands.")
+    ] = None,
     file_format: Annotated[
         str, typer.Option("--format", help="auto, csv, tsv, jsonl or parquet.")
     ] = "auto",
@@ -272,7 +275,11 @@ def evaluate(
     if data:
         table = Table(
             path=data,
-            columns=ColumnsConfig(text=_column(text_column), label=_column(label_column)),
+            columns=ColumnsConfig(
+                text=_column(text_column),
+                label=_column(label_column),
+                pair=None if pair_column is None else _column(pair_column),
+            ),
             file_format=file_format,
             label_threshold=label_threshold,
             by=tuple(_column(name) for name in by or ()),
@@ -371,12 +378,16 @@ def load(
 def predict(
     bundle: BundleFolder,
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts; without any, the lines of stdin.")
+        list[str] | None,
+        typer.Argument(
+            help="Texts; without any, the lines of stdin. The two texts of a pair have a tab "
+            "between them."
+        ),
     ] = None,
     target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
     threads: Threads = None,
 ) -> None:
-    """Classify texts; one JSON object a line."""
+    """Answer texts; one JSON object a line."""
     from pocketbert.deploy.engine import Engine
 
     engine = Engine.open(bundle, target, threads)
@@ -386,7 +397,8 @@ def predict(
     else:
         stdin = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
         lines = (line.rstrip("\r\n") for line in stdin)
-    for text in lines:
+    for line in lines:
+        text = _pair(line) if engine.pairs else line
         screen.write_json({"text": text, **asdict(engine([text])[0])}, indent=None)
 
 
@@ -765,6 +777,16 @@ def _lengths(text: str) -> tuple[int, ...]:
             f"--lengths is {text!r}, expected numbers of tokens with commas between, as 16,64"
         )
     return tuple(int(word) for word in words)
+
+
+def _pair(line: str) -> tuple[str, str]:
+    first, tab, second = line.partition("\t")
+    if not tab:
+        raise DataError(
+            f"the text is {line[:80]!r}, expected two texts with a tab between them, because the "
+            "bundle reads pairs"
+        )
+    return first, second
 
 
 def _column(name: str) -> str | int:

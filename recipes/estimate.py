@@ -9,6 +9,7 @@ from typing import Any
 
 from pocketbert.compress.config import (
     GENERAL,
+    TASK_KINDS,
     BilstmConfig,
     PruneConfig,
     PypiSource,
@@ -16,6 +17,7 @@ from pocketbert.compress.config import (
     StudentConfig,
 )
 from pocketbert.compress.fetch import cache_folder, source_fingerprint
+from pocketbert.compress.labelling import LABELLINGS
 
 from .schema import Recipe
 
@@ -44,7 +46,8 @@ class Shape:
         vocabulary: Rows of the token table.
         other_embeddings: Rows of the position and segment tables.
         bias_table: Numbers in a table of relative positions.
-        labels: Classes.
+        labels: Logits.
+        per_word: Every token gets logits, without a pooler in between.
         embedding_rank: Rank of the token table's two factors; None for one table.
     """
 
@@ -57,6 +60,7 @@ class Shape:
     other_embeddings: int
     bias_table: int
     labels: int
+    per_word: bool = False
     embedding_rank: int | None = None
 
 
@@ -106,7 +110,7 @@ def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None
     return sizes | lstm
 
 
-def shape_from_config(config: Mapping[str, Any], labels: int) -> Shape:
+def shape_from_config(config: Mapping[str, Any], labels: int, per_word: bool = False) -> Shape:
     """Read a shape from the contents of a transformers `config.json`."""
     numbers = {
         name: next(int(config[alias]) for alias in aliases if alias in config)
@@ -124,6 +128,7 @@ def shape_from_config(config: Mapping[str, Any], labels: int) -> Shape:
         other_embeddings=numbers["positions"] + int(config.get("type_vocab_size", segments)),
         bias_table=DISTANCE_BUCKETS * numbers["heads"] if is_mpnet else 0,
         labels=labels,
+        per_word=per_word,
     )
 
 
@@ -177,9 +182,10 @@ def size_of(shape: Shape, length: int) -> Size:
     width, attention = shape.hidden_size, shape.heads * shape.head_size
     matrices = 4 * width * attention + 2 * width * shape.neurons
     matrices += width * (shape.embedding_rank or 0)
-    head = width * width + width * shape.labels
+    pooler, classifier = 0 if shape.per_word else width * width, width * shape.labels
+    head = pooler + classifier
     vectors = 3 * attention + shape.neurons + shape.layers * 6 * width
-    vectors += width + shape.labels + 2 * width + shape.bias_table
+    vectors += (0 if shape.per_word else width) + shape.labels + 2 * width + shape.bias_table
     tokens = shape.vocabulary * (shape.embedding_rank or width)
     others = shape.other_embeddings * width
     parameters = matrices + head + vectors + tokens + others
@@ -188,7 +194,10 @@ def size_of(shape: Shape, length: int) -> Size:
         parameters=parameters,
         float32_bytes=4 * parameters,
         int8_bytes=matrices + tokens + 4 * float_numbers,
-        macs=length * matrices + 2 * length**2 * attention + head,
+        macs=length * matrices
+        + 2 * length**2 * attention
+        + pooler
+        + classifier * (length if shape.per_word else 1),
         length=length,
     )
 
@@ -231,7 +240,9 @@ def source_shape(source: Source, recipe: Recipe) -> Shape | None:
         return None
     config = json.loads(path.read_text(encoding="utf-8"))
     try:
-        return shape_from_config(config, len(recipe.task.labels))
+        kind = recipe.task.kind
+        labels = len(LABELLINGS[kind].names(recipe.task.labels))
+        return shape_from_config(config, labels, TASK_KINDS[kind].per_word)
     except StopIteration:
         return None
 

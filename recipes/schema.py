@@ -118,7 +118,8 @@ def _own_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _data_problems(recipe: Recipe) -> Iterator[str]:
-    if recipe.data.format == "text" and recipe.task.labels:
+    kind = TASK_KINDS[recipe.task.kind]
+    if recipe.data.format == "text" and kind.labelled:
         yield (
             "data.format is 'text', expected one with a column of labels, which task.kind "
             f"{recipe.task.kind!r} learns"
@@ -129,6 +130,42 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"because task.labels has {labels} entries, not two"
         )
+    elif recipe.data.label_threshold is not None and kind.fewest_labels != 2:
+        yield (
+            f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
+            f"where task.kind is {recipe.task.kind!r}, whose texts have more than one label"
+        )
+    if recipe.data.columns.pair is not None:
+        yield from _pair_problems(recipe)
+    if recipe.data.format == "conll" and not kind.per_word:
+        yield (
+            f"data.format is 'conll', expected another where task.kind is {recipe.task.kind!r}, "
+            "because its labels are of words"
+        )
+    if kind.per_word and (recipe.data.format in ("csv", "tsv")):
+        yield (
+            f"data.format is {recipe.data.format!r}, expected 'jsonl', 'parquet' or 'conll' where "
+            f"task.kind is {recipe.task.kind!r}, whose labels are lists of spans"
+        )
+
+
+def _pair_problems(recipe: Recipe) -> Iterator[str]:
+    if not TASK_KINDS[recipe.task.kind].pairs:
+        yield (
+            f"data.columns.pair is {recipe.data.columns.pair!r}, expected none (null) where "
+            f"task.kind is {recipe.task.kind!r}, which reads single texts"
+        )
+    if recipe.task.truncation not in ("head", "tail"):
+        yield (
+            f"task.truncation is {recipe.task.truncation!r}, expected 'head' or 'tail' beside "
+            "data.columns.pair, whose texts are cut as one"
+        )
+    for section in ("transfer", "general"):
+        if getattr(recipe, section):
+            yield (
+                f"{section} is a section, expected none (null) beside data.columns.pair, because "
+                "it reads single texts"
+            )
 
 
 def _problems_behind_the_teacher(recipe: Recipe) -> Iterator[str]:
@@ -154,6 +191,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         )
     yield from _method_problems(recipe)
     yield from _gate_problems(recipe)
+    yield from _per_word_problems(recipe)
     if recipe.qat and not recipe.quantize:
         yield "qat is a section, expected none (null) without quantize, which it prepares for"
     if recipe.compile and recipe.compile.also_isa and not recipe.quantize:
@@ -213,6 +251,31 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         yield from _layer_map_problems(learning, "distill.student", recipe.distill.student.depth)
     if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
         yield from _lost_head_problems(learning)
+
+
+def _per_word_problems(recipe: Recipe) -> Iterator[str]:
+    if not TASK_KINDS[recipe.task.kind].per_word:
+        return
+    if recipe.transfer:
+        yield (
+            "transfer is a section, expected none (null) where task.kind is "
+            f"{recipe.task.kind!r}: what the teacher says of texts without labels is not kept"
+        )
+    if recipe.distill and recipe.distill.student.bilstm:
+        yield (
+            "distill.student.bilstm is a section, expected none (null) where task.kind is "
+            f"{recipe.task.kind!r}, because it answers whole texts"
+        )
+    if recipe.task.truncation == "head+tail":
+        yield (
+            "task.truncation is 'head+tail', expected 'head' or 'tail' where task.kind is "
+            f"{recipe.task.kind!r}, whose words stand at known tokens"
+        )
+    if recipe.compile and "tensorrt" in (recipe.compile.target, *recipe.compile.also):
+        yield (
+            "compile names tensorrt, expected other targets where task.kind is "
+            f"{recipe.task.kind!r}, because its runner takes one answer a text"
+        )
 
 
 def _method_problems(recipe: Recipe) -> Iterator[str]:

@@ -194,7 +194,8 @@ def result_table(report: Mapping[str, Any]) -> None:
                 megabytes(result["footprint"]["weights_bytes"]),
             ]
         )
-    headings = ["", "accuracy", "of the teacher's", "p50", "PyTorch", "ONNX Runtime", "weights"]
+    metric = report["results"].get("metric", "accuracy")
+    headings = ["", metric, "of the teacher's", "p50", "PyTorch", "ONNX Runtime", "weights"]
     table(headings, rows, title=str(report["recipe"]["name"]))
 
 
@@ -238,6 +239,7 @@ def scored(found: Mapping[str, Any]) -> None:
             "examples": f"{score['examples']:,}",
             score["metric"]: _interval(score["accuracy"]),
         }
+        rows |= {name: f"{value:.4f}" for name, value in score["further"].items()}
         if score["macro_f1"]:
             rows["macro F1"] = _interval(score["macro_f1"])
             rows["calibration error"] = percent(score["calibration_error"])

@@ -15,7 +15,8 @@ class TaskConfig:
 
     Attributes:
         kind: The task kind.
-        labels: Label names; their order gives the class numbers. None where texts have none.
+        labels: Label names; their order gives the class numbers. None where texts have none, or
+            numbers.
         max_length: Longest input in tokens.
         truncation: What is read of a longer text; see `Truncation`.
         window_overlap: Of `windows`: tokens that neighbours share; None is a quarter of
@@ -24,7 +25,13 @@ class TaskConfig:
     """
 
     __pydantic_config__ = STRICT
-    kind: Literal["text-classification", "masked-language-model"]
+    kind: Literal[
+        "text-classification",
+        "text-regression",
+        "multi-label-classification",
+        "token-classification",
+        "masked-language-model",
+    ]
     labels: tuple[str, ...] = ()
     max_length: int = 128
     truncation: Keep = field(default="head", metadata=ADDED_LATER)
@@ -33,13 +40,18 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         count = len(self.labels)
-        if TASK_KINDS[self.kind].labelled:
-            check(count >= 2, f"labels has {count} entries, expected two or more")
+        kind = TASK_KINDS[self.kind]
+        if kind.fewest_labels:
+            least = {1: "one", 2: "two"}[kind.fewest_labels]
+            check(
+                count >= kind.fewest_labels, f"labels has {count} entries, expected {least} or more"
+            )
         else:
+            reads = "numbers" if kind.labelled else "plain texts"
             check(
                 count == 0,
                 f"labels has {count} entries, expected none where kind is {self.kind!r}, which "
-                "reads plain texts",
+                f"reads {reads}",
             )
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
         check(not twice, f"labels names {twice} more than once, expected distinct names")
@@ -85,11 +97,18 @@ class TaskConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnsConfig:
-    """Where text and label stand: a column's name, or its position from 0 if there is no header."""
+    """Where an example stands: a column's name, or its position from 0 if there is no header.
+
+    Attributes:
+        text: The text, or the first of two.
+        label: Its label.
+        pair: The second of two texts that are read together.
+    """
 
     __pydantic_config__ = STRICT
     text: str | int = "text"
     label: str | int = "label"
+    pair: str | int | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +119,8 @@ class DataConfig:
         train: Source of the training examples.
         validation: Another source, or the fraction of `train` held out for choosing.
         test: Another source, or the fraction of `train` held out for the report.
-        format: `auto` goes by the file's ending; `text` has one text a line and no labels.
+        format: `auto` goes by the file's ending; `text` has one text a line and no labels, `conll`
+            a word and its tag a line, and no columns.
         columns: Names or positions of the columns.
         encoding: Text encoding of the files.
         label_threshold: For a numeric label column: up to it is the first label, above it the
@@ -111,7 +131,7 @@ class DataConfig:
     train: Source
     validation: float | Source
     test: float | Source
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = "auto"
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll"] = "auto"
     columns: ColumnsConfig = ColumnsConfig()
     encoding: str = "utf-8"
     label_threshold: float | None = None

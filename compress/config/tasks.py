@@ -8,8 +8,11 @@ class TaskKind:
     """What sets a kind of task apart.
 
     Attributes:
-        labelled: Every example has one of the labels that `task.labels` names.
+        labelled: Examples have labels; else any text will do.
+        fewest_labels: How many names `task.labels` has at least; 0 where labels have no names.
+        pairs: An example may be two texts.
         to_engine: All stages know it; else a recipe ends with the teacher.
+        thresholds: A label is given from a threshold of its own on.
         per_word: A model answers for every word, not for the text.
         problem_type: What transformers calls it, for the loss; None where it finds out itself.
         pools_windows: An answer is of the whole text, so that those of its windows can be pooled.
@@ -18,11 +21,29 @@ class TaskKind:
     labelled: bool
     to_engine: bool
     pools_windows: bool = False
+    fewest_labels: int = 0
+    pairs: bool = False
+    thresholds: bool = False
     per_word: bool = False
     problem_type: str | None = None
 
 
 TASK_KINDS = {
-    "text-classification": TaskKind(labelled=True, to_engine=True, pools_windows=True),
+    "text-classification": TaskKind(
+        labelled=True, to_engine=True, fewest_labels=2, pairs=True, pools_windows=True
+    ),
+    "text-regression": TaskKind(
+        labelled=True, to_engine=True, pairs=True, pools_windows=True, problem_type="regression"
+    ),
+    "multi-label-classification": TaskKind(
+        labelled=True,
+        to_engine=True,
+        fewest_labels=1,
+        pairs=True,
+        thresholds=True,
+        pools_windows=True,
+        problem_type="multi_label_classification",
+    ),
+    "token-classification": TaskKind(labelled=True, to_engine=True, fewest_labels=1, per_word=True),
     "masked-language-model": TaskKind(labelled=False, to_engine=False),
 }

@@ -1,12 +1,18 @@
 """What a label is and how a table says it: a small class per form, listed in LABELLINGS."""
 
-from .labelling import Labelling
-from .no_label import UNLABELLED, NoLabel
+from .labelling import UNLABELLED, Labelling
+from .many_labels import ManyLabels
+from .no_label import NoLabel
+from .number import Number
 from .one_label import OneLabel
+from .spans import Spans
 
 # Kind of task -> how its labels are read; nothing here needs torch.
 LABELLINGS: dict[str, Labelling] = {
     "text-classification": OneLabel(),
+    "text-regression": Number(),
+    "multi-label-classification": ManyLabels(),
+    "token-classification": Spans(),
     "masked-language-model": NoLabel(),
 }
 

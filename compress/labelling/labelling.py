@@ -7,6 +7,8 @@ from typing import Any
 
 from ..tables import Row
 
+UNLABELLED = -100  # what torch's cross-entropy leaves out
+
 
 class Labelling(ABC):
     """Turns a table's labels into what the data stage writes for each example, and looks at them.
@@ -20,6 +22,14 @@ class Labelling(ABC):
     @abstractmethod
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Name the logits of a model, given the labels that the recipe names."""
+
+    def given(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the labels that the recipe names, given what the logits are called."""
+        return names
+
+    def unlabelled(self, labels: tuple[str, ...]) -> Any:
+        """Return what stands for the label of a text that has none."""
+        return UNLABELLED
 
     @abstractmethod
     def read(

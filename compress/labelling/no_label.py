@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..tables import Row
-from .labelling import Labelling
-
-UNLABELLED = -100  # what torch's cross-entropy leaves out
+from .labelling import UNLABELLED, Labelling
 
 
 class NoLabel(Labelling):

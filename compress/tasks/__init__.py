@@ -1,12 +1,20 @@
 """How models learn a task: a small class per kind, listed in TASKS."""
 
 from .masked_language_model import MaskedLanguageModel
+from .multi_label import MultiLabelClassification
 from .task import SupervisedTask, Task
 from .text_classification import TextClassification
+from .text_regression import TextRegression
+from .token_classification import TokenClassification
+
+TEXT_CLASSIFICATION = TextClassification()
 
 # Kind of task -> how it is learned.
 TASKS: dict[str, Task] = {
-    "text-classification": TextClassification(),
+    "text-classification": TEXT_CLASSIFICATION,
+    "text-regression": TextRegression(),
+    "multi-label-classification": MultiLabelClassification(),
+    "token-classification": TokenClassification(),
     "masked-language-model": MaskedLanguageModel(),
 }
 

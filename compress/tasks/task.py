@@ -76,6 +76,15 @@ class SupervisedTask(Task, ABC):
         """
 
     @abstractmethod
+    def fisher_root(self, rows: Tensor, signs: Tensor) -> Tensor:
+        """Return vectors whose expected outer product is the Fisher information of the answers.
+
+        Args:
+            rows: Logits. Shape: (rows, labels).
+            signs: 1 or -1 at random. Shape: (rows, labels).
+        """
+
+    @abstractmethod
     def score(self, logits: Tensor, labels: Tensor) -> float:
         """Return the metric.
 
@@ -83,6 +92,15 @@ class SupervisedTask(Task, ABC):
             logits: Of a whole split. Shape: (examples, labels) or (examples, seq, labels).
             labels: The split's.
         """
+
+    def thresholds(self, logits: Tensor, labels: Tensor) -> tuple[float, ...]:
+        """Return the logits from which on each label is given; most tasks have none.
+
+        Args:
+            logits: Of a whole split. Shape: (examples, labels).
+            labels: The split's.
+        """
+        return ()
 
     @abstractmethod
     def agreement(self, rows: Tensor, teacher: Tensor) -> float:

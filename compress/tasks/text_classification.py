@@ -27,6 +27,12 @@ class TextClassification(SupervisedTask):
             log_target=True,
         )
 
+    def fisher_root(self, rows: Tensor, signs: Tensor) -> Tensor:
+        """Of a softmax the information is diag(p) - p p^T."""
+        probabilities = rows.softmax(-1)
+        scaled = signs * probabilities.sqrt()
+        return scaled - probabilities * scaled.sum(-1, keepdim=True)
+
     def score(self, logits: Tensor, labels: Tensor) -> float:
         """Share of the examples whose label is right."""
         return _share_equal(logits.argmax(-1), labels)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.texts import Text
+from pocketbert.compress.word_tags import Word
+
 from .task import Task
 
 
@@ -28,9 +31,14 @@ class Classification:
 class TextClassification(Task):
     """The label with the largest logit; probabilities by softmax."""
 
-    def answers(self, logits: NDArray[np.float32]) -> Sequence[Classification]:
+    def answers(
+        self,
+        logits: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+        words: Sequence[Sequence[Word]] = (),
+        texts: Sequence[Text] = (),
+    ) -> Sequence[Classification]:
         """Return the label of each text."""
-        return [self._answer(row) for row in logits.tolist()]
+        return [self._answer(row.tolist()) for row in logits]
 
     def _answer(self, logits: list[float]) -> Classification:
         # Softmax without numpy: for a few labels its calls cost more than they compute.

@@ -63,6 +63,8 @@ def _choose(bundle: Bundle, name: str | None) -> Target:
     manifest = bundle.manifest
     if manifest.task != "text-classification":
         raise BundleError(f"the bundle is for {manifest.task}, expected text-classification")
+    if manifest.pairs:
+        raise BundleError("the bundle reads pairs of texts, expected single texts")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", manifest.name):
         raise BundleError(
             f"the bundle is called {manifest.name!r}, expected letters, digits, '.', '_' and '-'; "

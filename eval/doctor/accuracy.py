@@ -274,7 +274,7 @@ def _weight_error(trial: Trial, operators: tuple[str, ...]) -> float:
 
 def _difference(trial: Trial, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Interval:
     """The metric on our logits minus that on theirs, of the first validation texts."""
-    truth = trial.examples.labels[: len(ours)]
+    truth = trial.truth[: len(ours)]
     our, their = (trial.measure.statistics(logits, truth) for logits in (ours, theirs))
     return trial.measure.difference(our, their, CONFIDENCE, RESAMPLES)
 

@@ -13,6 +13,7 @@ import onnx
 from onnx import ModelProto
 
 from pocketbert.compress.errors import BundleError, UserError
+from pocketbert.compress.texts import Text
 from pocketbert.deploy.bundle import GOLDEN, TOKENIZER, Target, read_bundle
 from pocketbert.deploy.engine import why_not_here
 from pocketbert.deploy.runners import Runner, open_target
@@ -91,7 +92,7 @@ class Case:
         return self.runner.run(self.fitted(inputs))
 
 
-def cases_of_bundle(bundle: Path, texts: Sequence[str]) -> list[Case]:
+def cases_of_bundle(bundle: Path, texts: Sequence[Text]) -> list[Case]:
     """Open every target of a bundle that runs here.
 
     Args:
@@ -117,7 +118,7 @@ def cases_of_bundle(bundle: Path, texts: Sequence[str]) -> list[Case]:
     ]
 
 
-def case_of_onnx(model: Path, tokenizer: Path, texts: Sequence[str]) -> Case:
+def case_of_onnx(model: Path, tokenizer: Path, texts: Sequence[Text]) -> Case:
     """Open an ONNX file of any tool.
 
     Args:
@@ -180,7 +181,7 @@ def paired_ratio(
     return float(np.median(ours_ms)), float(np.median(ratios))
 
 
-def _encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Inputs, ...]:
+def _encoded(tokenizer: Tokenizer, texts: Sequence[Text]) -> tuple[Inputs, ...]:
     return tuple(tokenizer.encode([text]) for text in texts)
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from pocketbert.compress.data import load_split
 from pocketbert.compress.errors import UserError
+from pocketbert.compress.texts import Text
 from pocketbert.deploy.bundle import MANIFEST, TOKENIZER
 
 from ..latency import choose_texts
@@ -40,7 +41,7 @@ class Examination:
     accuracy: AccuracyReport | None = None
 
 
-def examine(path: Path, texts: Sequence[str] = (), tokenizer: Path | None = None) -> Examination:
+def examine(path: Path, texts: Sequence[Text] = (), tokenizer: Path | None = None) -> Examination:
     """Examine what lies at a path.
 
     Args:
@@ -102,5 +103,5 @@ def _examined(cases: Sequence[Case], accuracy: AccuracyReport | None = None) -> 
     )
 
 
-def _test_texts(data: Path) -> list[str]:
+def _test_texts(data: Path) -> list[Text]:
     return choose_texts(load_split(data, "test").texts, TEXTS)

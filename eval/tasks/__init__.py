@@ -1,11 +1,17 @@
 """How good answers are: a small class per kind of task, listed in MEASURES."""
 
 from .measure import Measure
+from .multi_label import MicroF1
 from .text_classification import Accuracy
+from .text_regression import Pearson
+from .token_classification import EntityF1
 
 # Kind of task -> its metric, given what the logits are called.
 MEASURES: dict[str, type[Measure]] = {
     "text-classification": Accuracy,
+    "text-regression": Pearson,
+    "multi-label-classification": MicroF1,
+    "token-classification": EntityF1,
 }
 
 __all__ = ["MEASURES", "Measure"]

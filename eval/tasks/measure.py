@@ -3,9 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pocketbert.compress.data import Examples
 
 from ..intervals import Interval, bootstrap
 
@@ -29,15 +33,27 @@ class Measure(ABC):
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)
 
+    def truth(self, examples: Examples, tokenizer: Path) -> NDArray[Any]:
+        """Return what answers are compared with. Shape: (examples, ...).
+
+        Args:
+            examples: Labelled texts.
+            tokenizer: The model's `tokenizer.json`.
+        """
+        return examples.labels
+
+    def further(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> dict[str, float]:
+        """Return further metrics by name."""
+        return {}
+
     @abstractmethod
-    def statistics(
-        self, logits: NDArray[np.float32], truth: NDArray[np.generic]
-    ) -> NDArray[np.float64]:
+    def statistics(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> NDArray[np.float64]:
         """Return what every example adds. Shape: (examples, statistics).
 
         Args:
-            logits: Shape: (examples, labels).
-            truth: Shape: (examples, ...).
+            logits: As `accuracy.predict` returns them. Shape: (examples, labels), or (examples,
+                words, labels).
+            truth: As `truth` returns it. Shape: (examples, ...).
         """
 
     @abstractmethod
@@ -52,7 +68,7 @@ class Measure(ABC):
     def divergence(self, logits: NDArray[np.float32], other: NDArray[np.float32]) -> float:
         """Return how far answers are from those of another model, a mean over the examples."""
 
-    def value(self, logits: NDArray[np.float32], truth: NDArray[np.generic]) -> float:
+    def value(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> float:
         """Return the metric."""
         return float(self.of_means(self.statistics(logits, truth).mean(axis=0)))
 

@@ -1,5 +1,7 @@
 """Accuracy, the metric of one label a text."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
@@ -13,9 +15,7 @@ class Accuracy(Measure):
 
     name = "accuracy"
 
-    def statistics(
-        self, logits: NDArray[np.float32], truth: NDArray[np.generic]
-    ) -> NDArray[np.float64]:
+    def statistics(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> NDArray[np.float64]:
         """Return 1 for a right label. Shape: (examples, 1)."""
         right: NDArray[np.bool_] = logits.argmax(axis=1) == truth
         return right.astype(np.float64)[:, None]

@@ -326,6 +326,25 @@ def test_help(program):
     assert "--selftest" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"task": "token-classification"}, "is of the task 'token-classification', expected"),
+        ({"task": "text-regression"}, "is of the task 'text-regression', expected"),
+        ({"task": "multi-label-classification", "thresholds": [0.5, 0.1]}, "'multi-label-"),
+        ({"pairs": True}, "is of the task 'text-classification' on pairs of texts, expected"),
+    ],
+)
+def test_what_only_the_python_engine_answers_is_refused_in_a_sentence(program, copy, change, said):
+    edit_manifest(copy, lambda raw: raw.update(change))
+    done = run(program, copy, text="a film\n")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "use the Python engine" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
 def test_a_target_is_chosen_by_name_and_its_threads_can_be_set(program, bert):
     name = read_bundle(bert.bundle).manifest.targets[0].name
     found = answers_of(run(program, bert.bundle, "--target", name, "--threads", 2, text="film\n"))

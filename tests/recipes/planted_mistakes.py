@@ -163,6 +163,7 @@ PLANTED = {
         "kind: text-classification",
         "kind: ner",
         "small.yaml:5: task.kind is 'ner', expected one of 'text-classification', "
+        "'text-regression', 'multi-label-classification', 'token-classification', "
         "'masked-language-model'",
     ),
     "empty value": (
@@ -231,6 +232,12 @@ PLANTED = {
         "kind: masked-language-model",
         "small.yaml:6: task.labels has 2 entries, expected none where kind is "
         "'masked-language-model', which reads plain texts",
+    ),
+    "labels of numbers": (
+        "kind: text-classification",
+        "kind: text-regression",
+        "small.yaml:6: task.labels has 2 entries, expected none where kind is 'text-regression', "
+        "which reads numbers",
     ),
     "percent for a fraction": (
         "  neurons: 0.5",
@@ -575,7 +582,7 @@ PLANTED = {
         "  model: pypi:all-MiniLM-L6",
         "small.yaml:14: teacher.model is 'pypi:all-MiniLM-L6', expected one of "
         "vader-movie-reviews, vader-amazon-reviews, vader-tweets, vader-nyt-editorials, "
-        "all-MiniLM-L6-v2, all-mpnet-base-v2 (listed in sources.yaml); "
+        "wnut-tweets, all-MiniLM-L6-v2, all-mpnet-base-v2 (listed in sources.yaml); "
         "did you mean 'all-MiniLM-L6-v2'?",
     ),
     "package without a pin": (
@@ -621,9 +628,10 @@ PLANTED = {
     "unknown parent": (
         "seed: 3",
         "extends: quickstrat",
-        "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of masked_words, "
-        "quickstart, sentiment_base, sentiment_bilstm, sentiment_extreme, sentiment_pruned, "
-        "sst2_hub or the path of a .yaml file; did you mean 'quickstart'?",
+        "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of "
+        "entities_tweets, masked_words, quickstart, rating, sentiment_base, sentiment_bilstm, "
+        "sentiment_extreme, sentiment_pruned, sst2_hub or the path of a .yaml file; did you mean "
+        "'quickstart'?",
     ),
 }
 

@@ -62,11 +62,20 @@ Truncation read_truncation(const JsonValue& manifest, std::size_t max_length) {
   return read;
 }
 
+// What the engine of this library cannot answer is refused before any other key is looked at.
+void check_task(const JsonValue& manifest, const std::string& name) {
+  const std::string task = manifest.at("task").text();
+  const bool pairs = manifest.find("pairs").has_value();
+  if (task == "text-classification" && !pairs) return;
+  throw Error(name + " is of the task '" + task + "'" + (pairs ? " on pairs of texts" : "") +
+              ", expected 'text-classification' on single texts, which is all that this library " +
+              "answers; use the Python engine for this bundle");
+}
+
 // Fields that are for people and for later stages.
 void check_the_rest(const JsonValue& manifest) {
   manifest.at("name").text();
   manifest.at("created").text();
-  manifest.at("task").one_of({"text-classification"});
   manifest.at("inputs").texts();
   manifest.at("outputs").texts();
   for (const JsonValue& count : manifest.at("length_histogram").items()) count.integer(0, kMany);
@@ -87,9 +96,10 @@ Manifest parse_manifest(const std::string& text, const std::string& name) {
                   "; update pocketbert on this machine");
     }
   }
+  check_task(manifest, name);
   manifest.allow_only({"schema_version", "name", "created", "task", "labels", "max_length",
-                       "truncation", "inputs", "outputs", "targets", "length_histogram", "lineage", "measured",
-                       "sha256"});
+                       "truncation", "inputs", "outputs", "targets", "length_histogram", "lineage",
+                       "measured", "sha256"});
   check_the_rest(manifest);
   Manifest read{};
   read.labels = manifest.at("labels").texts();

@@ -1,0 +1,78 @@
+"""What a recipe may not ask of a kind of task, and what is said about it."""
+
+import pytest
+
+from pocketbert.compress.errors import RecipeError
+from pocketbert.recipes.cache import StageCache
+from pocketbert.recipes.load import load_recipe
+from pocketbert.recipes.pipeline import plan
+
+ENTITIES = ["task.kind=token-classification"]
+SEVERAL = ["task.kind=multi-label-classification"]
+TRANSFER = "transfer={unlabelled: [{source: more.csv}]}"
+
+# Overrides -> what is said.
+MISTAKES = {
+    "several labels by a threshold": (
+        [*SEVERAL, "data.label_threshold=2.5"],
+        r"label_threshold is 2\.5, expected no threshold where task\.kind is 'multi-label-",
+    ),
+    "tagged words for whole texts": (
+        ["data.format=conll"],
+        "data.format is 'conll', expected another where task.kind is 'text-classification'",
+    ),
+    "a table without lists": (
+        [*ENTITIES, "data.format=csv"],
+        "data.format is 'csv', expected 'jsonl', 'parquet' or 'conll'",
+    ),
+    "pairs with entities": (
+        [*ENTITIES, "data.columns.pair=second"],
+        r"data\.columns\.pair is 'second', expected none .*, which reads single texts",
+    ),
+    "pairs with further texts": (
+        ["data.columns.pair=second", TRANSFER],
+        r"transfer is a section, expected none \(null\) beside data\.columns\.pair",
+    ),
+    "entities with further texts": (
+        [*ENTITIES, TRANSFER],
+        r"transfer is a section, expected none \(null\) where task\.kind is 'token-",
+    ),
+    "entities on TensorRT": (
+        [*ENTITIES, "compile.also=[tensorrt]"],
+        "compile names tensorrt, expected other targets",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_a_task_cannot_have_is_said(mistake, write):
+    overrides, message = MISTAKES[mistake]
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(write(), overrides)
+    assert len(caught.value.problems) == 1
+
+
+def test_entities_by_an_lstm_are_refused(write):
+    overrides = [*ENTITIES, "distill.objectives.hidden=null", "prune=null"]
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(("    layers: 3", "    bilstm: {}")), overrides)
+    said = "distill.student.bilstm is a section, expected none (null) where task.kind is "
+    assert said + "'token-classification', because it answers whole texts" in str(caught.value)
+    # Without its BiLSTM the student has no form at all, which is said too.
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("kind", ["text-regression", "multi-label-classification"])
+def test_a_key_that_came_later_leaves_what_was_computed_valid(kind, write, here):
+    """The column of a second text counts only where there is one."""
+    (here / "reviews.csv").write_text("review,stars\n")
+    cache = StageCache(here / "work")
+    labels = ["task.labels=[]"] if kind == "text-regression" else []
+    before = {s.name: s.fingerprint for s in plan(load_recipe(write()), cache)}
+    spelled = {
+        s.name: s.fingerprint for s in plan(load_recipe(write(), ["data.columns.pair=null"]), cache)
+    }
+    assert before == spelled
+    changed = load_recipe(write(), [f"task.kind={kind}", *labels])
+    for step in plan(changed, cache):
+        assert step.fingerprint != before[step.name]
