@@ -228,7 +228,7 @@ def _details(result: ArtifactResult) -> str:
 def _slice_bars(results: Results, by: str) -> list[plot.SliceBar]:
     """The engine beside the teacher on the parts of the test texts that both have."""
     engine, teacher = (
-        {part.name: part for part in getattr(results.of(name), "slices", ()) if part.by == by}
+        {part.name: part for part in results.of(name).slices if part.by == by}
         for name in (results.engine, results.teacher)
     )
     return [
