@@ -131,7 +131,7 @@ def test_the_bundle_answers_tests_itself_and_is_scored(finished, tiny_data):
     assert pocketbert("selftest", bundle).returncode == 0
     reviews = str(tiny_data / "reviews.jsonl")
     scored = json.loads(pocketbert("eval", bundle, "--data", reviews, "--json").stdout)
-    assert scored["accuracy"]["value"] > 0.8
+    assert scored["scores"][0]["accuracy"]["value"] > 0.8
 
 
 def test_a_student_that_learned_on_plain_text_goes_the_whole_way(finished, tiny_data):
