@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .config import (
     HEAD,
+    TASK_KINDS,
     ColumnsConfig,
     DataConfig,
     PypiSource,
@@ -24,7 +25,7 @@ from .config import (
 from .errors import DataError
 from .fetch import fetch_pypi
 from .hub_data import read_hub_rows
-from .labelling import LABELLINGS
+from .labelling import LABELLINGS, Example
 from .split import Split, choose_split, normalise
 from .tables import Row, read_table
 from .texts import Text, text_of
@@ -42,7 +43,8 @@ class Examples:
     Attributes:
         texts: The raw texts.
         labels: As the task's labelling has them: class numbers or numbers (examples,), 0 or 1 for
-            each label (examples, labels), or a tuple of spans for each example (examples,).
+            each label (examples, labels), two numbers where texts are compared (examples, 2), or a
+            tuple of spans for each example (examples,).
     """
 
     texts: list[Text]
@@ -63,7 +65,7 @@ class DataDescription:
         sizes: Examples per split.
         kind: The kind of task.
         truncation: What is read of a text beyond `max_length`.
-        pairs: An example is two texts.
+        pairs: An example is two texts, which are read together.
     """
 
     labels: tuple[str, ...]
@@ -73,12 +75,6 @@ class DataDescription:
     kind: str = "text-classification"
     truncation: Truncation = HEAD
     pairs: bool = False
-
-
-@dataclass(frozen=True)
-class _Example:
-    text: Text
-    label: Any
 
 
 def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str, Any]:
@@ -106,7 +102,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         labelling.check(name, values[name], task.labels)
     description: dict[str, Any] = {
         "kind": task.kind,
-        "pairs": config.columns.pair is not None,
+        "pairs": config.columns.pair is not None and not TASK_KINDS[task.kind].vectors,
         "labels": list(labelling.names(task.labels)),
         "max_length": task.max_length,
         "truncation": asdict(task.long_texts),
@@ -173,7 +169,7 @@ def load_description(data: Path) -> DataDescription:
 
 def _split(
     config: DataConfig, task: TaskConfig
-) -> tuple[dict[Split, list[_Example]], dict[str, int]]:
+) -> tuple[dict[Split, list[Example]], dict[str, int]]:
     """Return the splits and how many examples each source lost to a split held out elsewhere."""
     held_out = {
         name: [] if isinstance(value, float) else _read(value, config, task)
@@ -186,14 +182,29 @@ def _split(
         "train": len(everything) - len(kept),
         "validation": len(held_out["validation"]) - len(validation),
     }
-    splits: dict[Split, list[_Example]] = {
+    splits: dict[Split, list[Example]] = {
         "train": [],
         "validation": validation,
         "test": held_out["test"],
     }
     for example in kept:
-        splits[choose_split(example.text, **_fractions(config))].append(example)
-    return splits, dropped
+        splits[choose_split(example.together, **_fractions(config))].append(example)
+    return _without_leaks(splits, dropped)
+
+
+def _without_leaks(
+    splits: dict[Split, list[Example]], dropped: dict[str, int]
+) -> tuple[dict[Split, list[Example]], dict[str, int]]:
+    """Drop what stands in two splits because it was compared with several others."""
+    validation = _without(splits["validation"], splits["test"])
+    train = _without(splits["train"], [*validation, *splits["test"]])
+    kept: dict[Split, list[Example]] = {
+        "train": train,
+        "validation": validation,
+        "test": splits["test"],
+    }
+    lost: dict[str, int] = {name: len(splits[name]) - len(kept[name]) for name in SPLITS}
+    return kept, {name: count + lost[name] for name, count in dropped.items()}
 
 
 def _fractions(config: DataConfig) -> dict[str, float]:
@@ -204,13 +215,12 @@ def _fractions(config: DataConfig) -> dict[str, float]:
     }
 
 
-def _read(source: Source, config: DataConfig, task: TaskConfig) -> list[_Example]:
+def _read(source: Source, config: DataConfig, task: TaskConfig) -> list[Example]:
     labelling, columns = LABELLINGS[task.kind], config.columns
     if not labelling.needs_column:
         columns = replace(columns, label=columns.text)
     rows = _rows(source, columns, config.format, config.encoding, task.labels)
-    values = labelling.read(rows, task.labels, config.label_threshold, _place(source))
-    return [_Example(row.example, value) for row, value in zip(rows, values, strict=True)]
+    return labelling.examples(rows, task.labels, config.label_threshold, _place(source))
 
 
 def _rows(
@@ -229,12 +239,12 @@ def _place(source: Source) -> str | Path:
     return source if source.startswith("hf:") else Path(source)
 
 
-def _without(examples: list[_Example], others: Sequence[_Example]) -> list[_Example]:
+def _without(examples: list[Example], others: Sequence[Example]) -> list[Example]:
     held_out = {normalise(other.text) for other in others}
     return [example for example in examples if normalise(example.text) not in held_out]
 
 
-def _check_sizes(splits: dict[Split, list[_Example]]) -> None:
+def _check_sizes(splits: dict[Split, list[Example]]) -> None:
     empty = [name for name in SPLITS if not splits[name]]
     if empty:
         raise DataError(
@@ -247,10 +257,11 @@ def _describe(source: float | Source) -> Any:
     return asdict(source) if isinstance(source, PypiSource) else source
 
 
-def _write_splits(splits: dict[Split, list[_Example]], out: Path) -> str:
+def _write_splits(splits: dict[Split, list[Example]], out: Path) -> str:
     digest = hashlib.sha256()
     for name in SPLITS:
-        lines = "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in splits[name])
+        records = ({"text": one.text, "label": one.label} for one in splits[name])
+        lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
         write_text(out / f"{name}.jsonl", lines)
         digest.update(f"{name}\n{lines}".encode())
     return digest.hexdigest()

@@ -34,6 +34,11 @@ MODEL_FILES = [
     "vocab.*",
     "merges.txt",
     "*.model",
+    # What sentence-transformers writes beside an encoder.
+    "modules.json",
+    "*_Pooling/config.json",
+    "*_Dense/config.json",
+    "*_Dense/model.safetensors",
 ]
 
 

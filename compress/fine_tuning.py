@@ -33,6 +33,7 @@ def fine_tune(
         _read_by(model, tokenize_split(data, split, tokenizer, data))
         for split in ("train", "validation")
     )
+    assert config.training is not None  # recipes see to it
     result = fit(
         model,
         train,

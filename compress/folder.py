@@ -24,8 +24,10 @@ from transformers.utils import logging as hf_logging
 
 from .bilstm import BilstmClassifier, BilstmModelConfig
 from .config import HEAD, TASK_KINDS, Truncation
+from .embedder import AutoEmbedder, Embedder, embedder_of, project_nothing
 from .errors import ModelError
 from .relative_bias import relative_buckets, use_relative_bias
+from .sentence_transformers import read_modules, write_modules
 from .surgery import keep_hidden, shrink_to
 from .word_factors import use_factors
 
@@ -73,10 +75,17 @@ def save_model(
     description: ModelDescription,
     folder: Path,
 ) -> None:
-    """Write a model folder."""
+    """Write a model folder.
+
+    That of a model that answers with vectors is one of sentence-transformers too, as long as its
+    shape is what transformers knows: not pruned, not factorised, without a bias on distances.
+    """
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     description = replace(description, relative_buckets=relative_buckets(model))
+    odd = (description.hidden_size, description.embedding_rank, description.relative_buckets)
+    if isinstance(model, Embedder) and not description.widths and odd == (None, None, None):
+        write_modules(model, description.max_length, folder)
     said = {name: value for name, value in asdict(description).items() if value is not None}
     (folder / "pocketbert.json").write_text(json.dumps(said, indent=2))
 
@@ -131,13 +140,18 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def auto_class(kind: str) -> Any:
     """Return transformers' class that builds models for a kind of task."""
+    if TASK_KINDS[kind].vectors:
+        return AutoEmbedder
     if TASK_KINDS[kind].per_word:
         return AutoModelForTokenClassification
     return AutoModelForSequenceClassification
 
 
 def load_checkpoint(
-    folder: Path, labels: tuple[str, ...], kind: str = "text-classification"
+    folder: Path,
+    labels: tuple[str, ...],
+    kind: str = "text-classification",
+    vector_width: int | None = None,
 ) -> PreTrainedModel:
     """Put a new head on any encoder that the auto classes know.
 
@@ -145,11 +159,14 @@ def load_checkpoint(
         folder: Checkpoint folder with safetensors weights.
         labels: What the logits are called; they become the model's `id2label`.
         kind: The kind of task.
+        vector_width: Length of the vectors, where it answers with some; by default its own.
 
     Raises:
         ModelError: transformers knows no classifier for this architecture, or the weights do not
             load.
     """
+    if TASK_KINDS[kind].vectors:
+        return _load_embedder(folder, vector_width)
     problem_type = TASK_KINDS[kind].problem_type
     told = {"problem_type": problem_type} if problem_type else {}
     try:
@@ -163,8 +180,45 @@ def load_checkpoint(
             **told,
         )
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{folder} does not load as an encoder ({str(error).splitlines()[0]}), expected "
-            "config.json and model.safetensors of a BERT-family model"
-        ) from error
+        raise _no_encoder(folder, error) from error
     return model
+
+
+def _load_embedder(folder: Path, width: int | None) -> PreTrainedModel:
+    """Load an encoder with what follows on it: its folder's pooling, a projection to the width."""
+    modules = read_modules(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        own_width = len(modules.weight) if modules and modules.weight is not None else None
+        config.num_labels = width or own_width or config.hidden_size
+        config.pooling = modules.pooling if modules else getattr(config, "pooling", "mean")
+        model, found = embedder_of(config.model_type).from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        raise _no_encoder(folder, error) from error
+    head = model.classifier
+    if modules and modules.weight is not None and modules.weight.shape == head.weight.shape:
+        head.weight.data.copy_(modules.weight)
+        head.bias.data.copy_(0 if modules.bias is None else modules.bias)
+    elif head.in_features == head.out_features and _lacks_head(found):
+        project_nothing(model)
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _lacks_head(found: Any) -> bool:
+    """Say whether a checkpoint had no projection, or one of another size."""
+    sized = {entry[0] for entry in found["mismatched_keys"]}
+    return "classifier.weight" in set(found["missing_keys"]) | sized
+
+
+def _no_encoder(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{folder} does not load as an encoder ({str(error).splitlines()[0]}), expected "
+        "config.json and model.safetensors of a BERT-family model"
+    )

@@ -56,7 +56,7 @@ def reconstruct(
                 text.small = small.norm(small.sum(text.small, text.mask))
             if kept is not None:
                 _fit_norm(small.norm, texts, kept)
-    if kept is not None:
+    if kept is not None and model.bert.pooler is not None:
         _fit_pooler(model, original, texts, kept, ridge)
 
 

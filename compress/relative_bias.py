@@ -18,6 +18,7 @@ from transformers import (
 from transformers.models.bert.modeling_bert import BertSelfAttention
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
+from .embedder import BertEmbedder, MPNetEmbedder
 from .errors import ModelError
 
 # Of an MPNet's names, what the same thing is called in BERT; the longer ones come first.
@@ -70,7 +71,7 @@ class BiasedSelfAttention(BertSelfAttention):
 
 
 def as_bert(model: PreTrainedModel) -> PreTrainedModel:
-    """Return an MPNet classifier as a BERT classifier that answers the same; others as they are.
+    """Return an MPNet with its head as a BERT that answers the same; others as they are.
 
     Raises:
         ModelError: It answers every word, not the text.
@@ -83,7 +84,9 @@ def as_bert(model: PreTrainedModel) -> PreTrainedModel:
             "student (distill.student.init names a BERT checkpoint)"
         )
     mpnet = model.config
-    bert = BertForSequenceClassification(_bert_config(mpnet))
+    gives_vectors = isinstance(model, MPNetEmbedder)
+    config = _bert_config(mpnet)
+    bert = BertEmbedder(config) if gives_vectors else BertForSequenceClassification(config)
     use_relative_bias(bert, mpnet.relative_attention_num_buckets)
     weights = _renamed(model.state_dict())
     bias = weights.pop(BIAS)
@@ -137,6 +140,8 @@ def _bert_config(mpnet: Any) -> BertConfig:
         pad_token_id=mpnet.pad_token_id,
         id2label=mpnet.id2label,
         label2id=mpnet.label2id,
+        # Of a model that answers with vectors.
+        **{name: getattr(mpnet, name) for name in ("pooling",) if hasattr(mpnet, name)},
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from .bilstm import build_bilstm
 from .config import StudentConfig
@@ -41,7 +41,9 @@ def build_student(
         folder, model = teacher, load_model(teacher)
     else:
         folder = general if general is not None else fetch_model(config.init)
-        model = load_checkpoint(folder, labels, kind)
+        # A student's vectors are as long as its teacher's.
+        width = AutoConfig.from_pretrained(teacher).num_labels
+        model = load_checkpoint(folder, labels, kind, width)
     if config.bilstm is not None:
         words: Any = model.get_input_embeddings()
         table = words.weight.detach()

@@ -88,14 +88,14 @@ class Manifest:
         name: Of the recipe.
         created: UTC, ISO 8601.
         task: Task kind.
-        labels: What the logits are called.
+        labels: What the logits are called; the numbers of vectors have no names.
         max_length: Longest input in tokens.
         truncation: What is read of a longer text.
         pairs: A text is two, which are read together.
         thresholds: Logits from which on each label is given, where that is how labels are given.
         inputs: Model inputs, each int64 (batch, seq).
         outputs: Model outputs; `logits` is float32 (batch, labels), or (batch, seq, labels) where
-            every word is answered.
+            every word is answered, or, of length 1, (batch, width) where a text gets a vector.
         targets: The best first.
         length_histogram: Training texts that have 0, 1, 2 ... tokens.
         lineage: Fingerprint of every stage that led here.
@@ -108,7 +108,7 @@ class Manifest:
     name: str
     created: str
     task: str
-    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=1 << 16)]
+    labels: Annotated[tuple[str, ...], Field(max_length=1 << 16)]
     max_length: Tokens
     truncation: Truncation = HEAD
     pairs: bool = field(default=False, metadata=ADDED_LATER)
@@ -238,7 +238,7 @@ def _read_manifest(root: Path) -> Manifest:
             "pocketbert on this machine"
         )
     try:
-        return TypeAdapter(Manifest).validate_python(raw)
+        manifest = TypeAdapter(Manifest).validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -246,6 +246,12 @@ def _read_manifest(root: Path) -> Manifest:
             f"{path} is wrong at `{place}` ({first['msg']}), expected a manifest of schema "
             f"version {SCHEMA_VERSION}; build the bundle again"
         ) from error
+    if TASKS[manifest.task].named and not manifest.labels:
+        raise BundleError(
+            f"{path} is wrong at `labels` (there are none), expected some for the task "
+            f"{manifest.task!r}; build the bundle again"
+        )
+    return manifest
 
 
 def _read_json(path: Path) -> Any:

@@ -188,7 +188,7 @@ class Engine:
 
         Returns:
             Logits (texts, labels); where every word is answered (texts, words, labels), NaN behind
-            the last word of a text.
+            the last word of a text; of texts that get vectors those (texts, width), of length 1.
         """
         if self._task.per_word:
             return stack_words(self._read_words(texts, batch_size)[0], len(self.labels))
@@ -196,8 +196,11 @@ class Engine:
         if 0 < len(texts) <= batch_size:  # one inference, as at batch 1: nothing to put in order
             return self._run(texts)
         logits = np.empty((len(texts), len(self.labels)), dtype=np.float32)
-        for batch in _batches(texts, batch_size):
-            logits[batch] = self._run([texts[index] for index in batch])
+        for number, batch in enumerate(_batches(texts, batch_size)):
+            found = self._run([texts[index] for index in batch])
+            if number == 0:  # the numbers of vectors have no names that would count them
+                logits = np.empty((len(texts), found.shape[-1]), dtype=np.float32)
+            logits[batch] = found
         return logits
 
     def _read_words(

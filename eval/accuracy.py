@@ -22,7 +22,7 @@ BATCH_SIZE = 16
 def predict(
     engine: Engine, texts: Sequence[Text], truth: NDArray[Any], title: str
 ) -> NDArray[np.float32]:
-    """Answer every text and show the metric so far.
+    """Answer every text and show the metric so far, where it is one of examples by themselves.
 
     Args:
         engine: What answers.
@@ -32,27 +32,32 @@ def predict(
 
     Returns:
         Logits in the order of `texts`, less the thresholds of labels that have one, shape
-        (examples, labels); where every word is answered (examples, words, labels), NaN where an
-        artifact read no word.
+        (examples, labels), or (examples, width) of vectors; where every word is answered (examples,
+        words, labels), NaN where an artifact read no word.
     """
     # Texts of like length share a batch, so that little of it is padding.
     order = np.argsort([characters(text) for text in texts], kind="stable")
     measure = MEASURES[engine.kind](engine.labels)
     per_word = TASKS[engine.kind].per_word
-    shape = (*(truth.shape if per_word else truth.shape[:1]), len(engine.labels))
-    logits = np.full(shape, np.nan, dtype=np.float32)
+    leading = truth.shape if per_word else truth.shape[:1]
+    logits = np.empty((*leading, len(engine.labels)), dtype=np.float32)
     total, done = np.zeros(1), 0
     with progress(title, total=len(texts), unit="text") as bar:
         for start in range(0, len(texts), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
             found = engine.rows([texts[row] for row in rows], batch_size=BATCH_SIZE)
+            if start == 0:
+                logits = np.full((*leading, found[0].shape[-1]), np.nan, dtype=np.float32)
             for row, values in zip(rows, found, strict=True):
                 logits[(row, slice(len(values))) if per_word else row] = values
             if engine.thresholds:
                 logits[rows] -= np.array(engine.thresholds, dtype=np.float32)
-            total = total + measure.statistics(logits[rows], truth[rows]).sum(axis=0)
-            done += len(rows)
-            bar.advance(len(rows), **{measure.name: float(measure.of_means(total / done))})
+            shown = {}
+            if measure.of_single_examples:
+                total = total + measure.statistics(logits[rows], truth[rows]).sum(axis=0)
+                done += len(rows)
+                shown = {measure.name: float(measure.of_means(total / done))}
+            bar.advance(len(rows), **shown)
     return logits
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.errors import DataError
 from pocketbert.compress.texts import parts
 
 from .config import EvaluateConfig
@@ -90,11 +91,16 @@ def compare_predictions(
         config: Confidence and resamples.
 
     Raises:
-        DataError: They are not of the same examples.
+        DataError: They are not of the same examples, or vectors.
     """
     check_same_examples([*ours, *theirs])
     first, other = ours[0], theirs[0]
     measure, single = first.measure, len(ours) == len(theirs) == 1
+    if not measure.of_single_examples:
+        raise DataError(
+            f"{first.artifact} and {other.artifact} answer with vectors, expected answers that are "
+            "right or wrong one by one; compare what eval says of each"
+        )
     statistics = [one.statistics for one in ours], [one.statistics for one in theirs]
     of_config = config.confidence, config.resamples
     difference = pooled_difference(measure, *statistics, *of_config)

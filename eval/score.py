@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketbert.compress.config import ColumnsConfig
+from pocketbert.compress.config import TASK_KINDS, ColumnsConfig
 from pocketbert.compress.data import Examples, label_array
-from pocketbert.compress.errors import DataError
+from pocketbert.compress.errors import DataError, UserError
 from pocketbert.compress.labelling import LABELLINGS
 from pocketbert.compress.tables import read_table
 from pocketbert.deploy.bundle import TOKENIZER
 from pocketbert.deploy.engine import Engine
+from pocketbert.deploy.tasks import TASKS
 
 from .accuracy import predict
 from .artifacts import Artifact, open_artifact
@@ -40,6 +41,8 @@ class Table:
         label_threshold: For a numeric label column: up to it is the first label, above it the
             second.
         by: Further columns to slice by, given as text and label are.
+        task: Kind of task that the table is of, where it is another than the artifact's with the
+            same answers: similarity or retrieval for any vectors.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class Table:
     encoding: str = "utf-8"
     label_threshold: float | None = None
     by: tuple[str | int, ...] = ()
+    task: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +176,14 @@ def _predict(
     artifact: Artifact, labels: tuple[str, ...], max_length: int, table: Table, threads: int
 ) -> Predictions:
     engine = open_artifact(artifact, labels, max_length, threads)
-    examples = _examples(table, engine)
+    kind = _judged_as(engine.kind, table)
+    examples = _examples(table, engine, kind)
     texts = examples.texts
-    truth = MEASURES[engine.kind](labels).truth(examples, Path(artifact.folder) / TOKENIZER)
+    truth = MEASURES[kind](labels).truth(examples, Path(artifact.folder) / TOKENIZER)
     return Predictions(
         artifact=artifact.name,
         engine=engine.describe(),
-        kind=engine.kind,
+        kind=kind,
         labels=labels,
         texts=tuple(texts),
         truth=truth,
@@ -188,20 +193,36 @@ def _predict(
     )
 
 
-def _examples(table: Table, engine: Engine) -> Examples:
-    if engine.pairs is not None and engine.pairs != (table.columns.pair is not None):
-        raise DataError(
-            f"{table.path} is read with {'no' if engine.pairs else 'a'} column for the second "
-            f"text, expected {'one' if engine.pairs else 'none'}, as the bundle says; "
-            f"{'give' if engine.pairs else 'leave out'} --pair-column"
+def _judged_as(kind: str, table: Table) -> str:
+    """Return the kind of task that a table is of, given the artifact's own."""
+    if table.task is None or table.task == kind:
+        return kind
+    alike = [name for name, answers in TASKS.items() if answers is TASKS[kind]]
+    if table.task not in alike:
+        raise UserError(
+            f"{table.path} is said to be of the task {table.task!r}, expected "
+            f"{' or '.join(alike)}, which {kind!r} has the answers for; correct --task"
         )
-    rows = list(read_table(table.path, table.columns, table.file_format, table.encoding))
+    return table.task
+
+
+def _examples(table: Table, engine: Engine, kind: str) -> Examples:
+    in_pairs = True if TASK_KINDS[kind].vectors else engine.pairs
+    if in_pairs is not None and in_pairs != (table.columns.pair is not None):
+        raise DataError(
+            f"{table.path} is read with {'no' if in_pairs else 'a'} column for the second "
+            f"text, expected {'one' if in_pairs else 'none'}, as the bundle says; "
+            f"{'give' if in_pairs else 'leave out'} --pair-column"
+        )
+    columns = table.columns
+    if not LABELLINGS[kind].needs_column:
+        columns = replace(columns, label=columns.text)
+    rows = list(read_table(table.path, columns, table.file_format, table.encoding))
     if not rows:
         raise DataError(f"{table.path} has no rows, expected labelled texts; give another file")
-    labelling = LABELLINGS[engine.kind]
-    labels = labelling.given(engine.labels)
-    values = labelling.read(rows, labels, table.label_threshold, table.path)
-    return Examples([row.example for row in rows], label_array(values))
+    labels = LABELLINGS[kind].given(engine.labels)
+    read = LABELLINGS[kind].examples(rows, labels, table.label_threshold, table.path)
+    return Examples([one.text for one in read], label_array([one.label for one in read]))
 
 
 def _column(table: Table, name: str | int) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ def slices(
         config: Confidence and resamples.
         theirs: Of another on the same examples.
     """
+    if not ours.measure.of_single_examples:  # what is compared is in no one part
+        return ()
     of_config = config.confidence, config.resamples
     return tuple(
         Slice(

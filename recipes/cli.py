@@ -244,6 +244,10 @@ def evaluate(
         float | None,
         typer.Option(help="For numeric labels: below is the first label, above the second."),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="For vectors: sentence-similarity or text-retrieval; else the bundle's."),
+    ] = None,
     by: Annotated[
         list[str] | None, typer.Option(help="A column to slice by; may be repeated.")
     ] = None,
@@ -283,6 +287,7 @@ def evaluate(
             file_format=file_format,
             label_threshold=label_threshold,
             by=tuple(_column(name) for name in by or ()),
+            task=task,
         )
     asked = Asked(
         artifacts=artifacts,

@@ -47,7 +47,8 @@ class Shape:
         other_embeddings: Rows of the position and segment tables.
         bias_table: Numbers in a table of relative positions.
         labels: Logits.
-        per_word: Every token gets logits, without a pooler in between.
+        per_word: Every token gets logits.
+        pooler: A square layer stands between the encoder and its head.
         embedding_rank: Rank of the token table's two factors; None for one table.
     """
 
@@ -61,6 +62,7 @@ class Shape:
     bias_table: int
     labels: int
     per_word: bool = False
+    pooler: bool = True
     embedding_rank: int | None = None
 
 
@@ -129,6 +131,7 @@ def shape_from_config(config: Mapping[str, Any], labels: int, per_word: bool = F
         bias_table=DISTANCE_BUCKETS * numbers["heads"] if is_mpnet else 0,
         labels=labels,
         per_word=per_word,
+        pooler=not per_word,
     )
 
 
@@ -182,10 +185,10 @@ def size_of(shape: Shape, length: int) -> Size:
     width, attention = shape.hidden_size, shape.heads * shape.head_size
     matrices = 4 * width * attention + 2 * width * shape.neurons
     matrices += width * (shape.embedding_rank or 0)
-    pooler, classifier = 0 if shape.per_word else width * width, width * shape.labels
+    pooler, classifier = width * width if shape.pooler else 0, width * shape.labels
     head = pooler + classifier
     vectors = 3 * attention + shape.neurons + shape.layers * 6 * width
-    vectors += (0 if shape.per_word else width) + shape.labels + 2 * width + shape.bias_table
+    vectors += (width if shape.pooler else 0) + shape.labels + 2 * width + shape.bias_table
     tokens = shape.vocabulary * (shape.embedding_rank or width)
     others = shape.other_embeddings * width
     parameters = matrices + head + vectors + tokens + others
@@ -240,11 +243,19 @@ def source_shape(source: Source, recipe: Recipe) -> Shape | None:
         return None
     config = json.loads(path.read_text(encoding="utf-8"))
     try:
-        kind = recipe.task.kind
-        labels = len(LABELLINGS[kind].names(recipe.task.labels))
-        return shape_from_config(config, labels, TASK_KINDS[kind].per_word)
+        kind = TASK_KINDS[recipe.task.kind]
+        labels = len(LABELLINGS[recipe.task.kind].names(recipe.task.labels))
+        shape = shape_from_config(config, labels, kind.per_word)
+        return _with_vectors(shape, source, recipe) if kind.vectors else shape
     except StopIteration:
         return None
+
+
+def _with_vectors(shape: Shape, source: Source, recipe: Recipe) -> Shape | None:
+    """Give a shape the head that projects to vectors as wide as the teacher."""
+    teacher = recipe.teacher.model
+    whole = shape if source == teacher else source_shape(teacher, recipe)
+    return whole and replace(shape, pooler=False, labels=whole.hidden_size)
 
 
 def _config_file(source: Source) -> Path | None:

@@ -18,6 +18,7 @@ from pocketbert.compress.config import (
     SparsifyConfig,
     TaskConfig,
     TeacherConfig,
+    TrainingConfig,
     TransferConfig,
     TrimConfig,
 )
@@ -135,8 +136,15 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"where task.kind is {recipe.task.kind!r}, whose texts have more than one label"
         )
-    if recipe.data.columns.pair is not None:
+    if kind.vectors:
+        yield from _vector_problems(recipe)
+    elif recipe.data.columns.pair is not None:
         yield from _pair_problems(recipe)
+    if not kind.vectors and recipe.teacher.training is None:
+        yield (
+            "teacher.training is missing, expected a section with the keys "
+            f"{', '.join(each.name for each in fields(TrainingConfig))}"
+        )
     if recipe.data.format == "conll" and not kind.per_word:
         yield (
             f"data.format is 'conll', expected another where task.kind is {recipe.task.kind!r}, "
@@ -166,6 +174,24 @@ def _pair_problems(recipe: Recipe) -> Iterator[str]:
                 f"{section} is a section, expected none (null) beside data.columns.pair, because "
                 "it reads single texts"
             )
+
+
+def _vector_problems(recipe: Recipe) -> Iterator[str]:
+    kind = recipe.task.kind
+    if recipe.data.columns.pair is None:
+        yield (
+            f"data.columns.pair is missing, expected the column of the second text where task.kind "
+            f"is {kind!r}, which compares two texts"
+        )
+    if recipe.teacher.training is not None:
+        yield (
+            f"teacher.training is a section, expected none (null) where task.kind is {kind!r}, "
+            "whose teacher is taken as it is"
+        )
+    if recipe.distill and recipe.distill.student.bilstm:
+        yield (
+            f"distill.student.bilstm is a section, expected none (null) where task.kind is {kind!r}"
+        )
 
 
 def _problems_behind_the_teacher(recipe: Recipe) -> Iterator[str]:
@@ -210,6 +236,7 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             "qat is a section, expected none (null) beside sparsify, whose zeros its training "
             "would fill"
         )
+    yield from _answer_problems(recipe)
     chosen = [section.objectives.chosen for section in learning.values() if section.objectives]
     if recipe.further_teachers and not any({"soft_targets", "logits"} & set(c) for c in chosen):
         yield (
@@ -251,6 +278,17 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
         yield from _layer_map_problems(learning, "distill.student", recipe.distill.student.depth)
     if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
         yield from _lost_head_problems(learning)
+
+
+def _answer_problems(recipe: Recipe) -> Iterator[str]:
+    given = "vectors" if TASK_KINDS[recipe.task.kind].vectors else "labels"
+    for name, section in recipe.learning.items():
+        for objective, config in section.objectives.chosen.items() if section.objectives else ():
+            if config.answers not in (None, given):
+                yield (
+                    f"{name}.objectives.{objective} is a section, expected none (null) where "
+                    f"task.kind is {recipe.task.kind!r}, whose answers are {given}"
+                )
 
 
 def _per_word_problems(recipe: Recipe) -> Iterator[str]:

@@ -30,6 +30,8 @@ class TaskConfig:
         "text-regression",
         "multi-label-classification",
         "token-classification",
+        "sentence-similarity",
+        "text-retrieval",
         "masked-language-model",
     ]
     labels: tuple[str, ...] = ()
@@ -102,7 +104,8 @@ class ColumnsConfig:
     Attributes:
         text: The text, or the first of two.
         label: Its label.
-        pair: The second of two texts that are read together.
+        pair: The second of two texts, which are read together, or, where texts get vectors,
+            compared.
     """
 
     __pydantic_config__ = STRICT

@@ -41,6 +41,11 @@ class ObjectiveConfig:
         return ()
 
     @property
+    def answers(self) -> Literal["labels", "vectors"] | None:
+        """Which answers it compares; None: states inside the models, whatever they answer."""
+        return None
+
+    @property
     def over_tokens(self) -> bool:
         """Whether it compares token by token, so that both models must cut texts alike."""
         return bool(self.teacher_states)
@@ -52,7 +57,27 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoftTargetsConfig(ObjectiveConfig):
+class OfLabelsConfig(ObjectiveConfig):
+    """What objectives on the logits of labels have."""
+
+    @property
+    def answers(self) -> Literal["labels", "vectors"] | None:
+        """Labels."""
+        return "labels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfVectorsConfig(ObjectiveConfig):
+    """What objectives on vectors have."""
+
+    @property
+    def answers(self) -> Literal["labels", "vectors"] | None:
+        """Vectors."""
+        return "vectors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftTargetsConfig(OfLabelsConfig):
     """KL divergence to the teacher's softened probabilities (Hinton et al. 2015)."""
 
     temperature: float = 2.0
@@ -63,8 +88,18 @@ class SoftTargetsConfig(ObjectiveConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogitsConfig(ObjectiveConfig):
+class LogitsConfig(OfLabelsConfig):
     """Squared error to the teacher's logits (Ba and Caruana 2014)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineConfig(OfVectorsConfig):
+    """One minus the cosine of the student's and the teacher's vector of a text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilaritiesConfig(OfVectorsConfig):
+    """Squared error to the teacher's cosines between all texts of a batch (Tung and Mori 2019)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +242,7 @@ class MaskedTokensConfig(ObjectiveConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsConfig(ObjectiveConfig):
+class LabelsConfig(OfLabelsConfig):
     """Cross-entropy to the labels; examples labelled -100 have none."""
 
 
@@ -218,6 +253,8 @@ class ObjectivesConfig:
     __pydantic_config__ = STRICT
     soft_targets: SoftTargetsConfig | None = None
     logits: LogitsConfig | None = None
+    cosine: CosineConfig | None = field(default=None, metadata=ADDED_LATER)
+    similarities: SimilaritiesConfig | None = field(default=None, metadata=ADDED_LATER)
     hidden: HiddenConfig | None = None
     patient: PatientConfig | None = None
     embeddings: EmbeddingsConfig | None = None

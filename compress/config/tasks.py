@@ -14,6 +14,8 @@ class TaskKind:
         to_engine: All stages know it; else a recipe ends with the teacher.
         thresholds: A label is given from a threshold of its own on.
         per_word: A model answers for every word, not for the text.
+        vectors: A model answers with a vector and learns from the teacher's alone, which is taken
+            as it is; two texts of a row are read apart.
         problem_type: What transformers calls it, for the loss; None where it finds out itself.
         pools_windows: An answer is of the whole text, so that those of its windows can be pooled.
     """
@@ -25,6 +27,7 @@ class TaskKind:
     pairs: bool = False
     thresholds: bool = False
     per_word: bool = False
+    vectors: bool = False
     problem_type: str | None = None
 
 
@@ -45,5 +48,7 @@ TASK_KINDS = {
         problem_type="multi_label_classification",
     ),
     "token-classification": TaskKind(labelled=True, to_engine=True, fewest_labels=1, per_word=True),
+    "sentence-similarity": TaskKind(labelled=True, to_engine=True, vectors=True),
+    "text-retrieval": TaskKind(labelled=False, to_engine=True, vectors=True),
     "masked-language-model": TaskKind(labelled=False, to_engine=False),
 }

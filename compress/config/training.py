@@ -57,9 +57,10 @@ class TeacherConfig:
 
     Attributes:
         model: Any encoder that transformers' auto classes load.
-        training: Fine-tuning on the task's labels.
+        training: Fine-tuning on the task's labels; none where its vectors are learned from, which
+            are taken as they are.
     """
 
     __pydantic_config__ = STRICT
     model: Source
-    training: TrainingConfig
+    training: TrainingConfig | None

@@ -1,6 +1,7 @@
 """What a label is and how a table says it: a small class per form, listed in LABELLINGS."""
 
-from .labelling import UNLABELLED, Labelling
+from .compared_texts import MatchingTexts, SimilarTexts
+from .labelling import UNLABELLED, Example, Labelling
 from .many_labels import ManyLabels
 from .no_label import NoLabel
 from .number import Number
@@ -13,7 +14,9 @@ LABELLINGS: dict[str, Labelling] = {
     "text-regression": Number(),
     "multi-label-classification": ManyLabels(),
     "token-classification": Spans(),
+    "sentence-similarity": SimilarTexts(),
+    "text-retrieval": MatchingTexts(),
     "masked-language-model": NoLabel(),
 }
 
-__all__ = ["LABELLINGS", "UNLABELLED", "Labelling"]
+__all__ = ["LABELLINGS", "UNLABELLED", "Example", "Labelling"]

@@ -2,12 +2,29 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..tables import Row
+from ..texts import Text
 
 UNLABELLED = -100  # what torch's cross-entropy leaves out
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the data stage writes.
+
+    Attributes:
+        text: What a model reads.
+        label: As JSON can say it.
+        together: Decides the split; examples with the same stay in one.
+    """
+
+    text: Text
+    label: Any
+    together: Text
 
 
 class Labelling(ABC):
@@ -30,6 +47,18 @@ class Labelling(ABC):
     def unlabelled(self, labels: tuple[str, ...]) -> Any:
         """Return what stands for the label of a text that has none."""
         return UNLABELLED
+
+    def examples(
+        self,
+        rows: Sequence[Row],
+        labels: tuple[str, ...],
+        threshold: float | None,
+        place: str | Path,
+    ) -> list[Example]:
+        """Return what rows are to the models; arguments and errors are those of `read`."""
+        values = self.read(rows, labels, threshold, place)
+        pairs = zip(rows, values, strict=True)
+        return [Example(row.example, value, row.example) for row, value in pairs]
 
     @abstractmethod
     def read(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..config import StateKind
+from ..errors import ModelError
 from ..states import ModelOutput, state_name
 from ..teacher_outputs import TeacherOutputs
 
@@ -65,3 +66,16 @@ class Objective(nn.Module, ABC):
             (output.states[mine], batch[f"teacher_{theirs}"])
             for mine, theirs in zip(self.student_states, self.teacher_states, strict=True)
         ]
+
+
+def check_answers(student: PreTrainedModel, outputs: TeacherOutputs) -> None:
+    """Refuse a teacher that gives another number of logits than the student.
+
+    Raises:
+        ModelError: With both numbers.
+    """
+    if outputs.logits.shape[1] != student.config.num_labels:
+        raise ModelError(
+            f"the teacher gives {outputs.logits.shape[1]} labels, expected the student's "
+            f"{student.config.num_labels}"
+        )

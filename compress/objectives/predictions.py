@@ -7,12 +7,11 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from ..config import LabelsConfig, LogitsConfig, SoftTargetsConfig
-from ..errors import ModelError
 from ..states import ModelOutput
 from ..tasks import supervised
 from ..tasks.task import SupervisedTask
 from ..teacher_outputs import TeacherOutputs
-from .objective import Objective
+from .objective import Objective, check_answers
 
 
 class SoftTargets(Objective):
@@ -26,7 +25,7 @@ class SoftTargets(Objective):
         self, config: SoftTargetsConfig, student: PreTrainedModel, outputs: TeacherOutputs
     ) -> None:
         super().__init__(config, student, outputs)
-        _check_labels(student, outputs)
+        check_answers(student, outputs)
         self.task = supervised(outputs.kind)
         self.temperature = config.temperature
 
@@ -43,7 +42,7 @@ class Logits(Objective):
         self, config: LogitsConfig, student: PreTrainedModel, outputs: TeacherOutputs
     ) -> None:
         super().__init__(config, student, outputs)
-        _check_labels(student, outputs)
+        check_answers(student, outputs)
         self.task = supervised(outputs.kind)
 
     def forward(self, output: ModelOutput, batch: Mapping[str, Tensor]) -> Tensor:
@@ -70,11 +69,3 @@ def _rows(
 ) -> tuple[Tensor, Tensor]:
     """Return the student's and the teacher's logits that are compared. Shape: (rows, labels)."""
     return task.rows(output.logits, batch), task.rows(batch["teacher_logits"], batch)
-
-
-def _check_labels(student: PreTrainedModel, outputs: TeacherOutputs) -> None:
-    if outputs.logits.shape[1] != student.config.num_labels:
-        raise ModelError(
-            f"the teacher gives {outputs.logits.shape[1]} labels, expected the student's "
-            f"{student.config.num_labels}"
-        )

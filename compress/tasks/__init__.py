@@ -1,5 +1,6 @@
 """How models learn a task: a small class per kind, listed in TASKS."""
 
+from .embeddings import SentenceSimilarity, TextRetrieval
 from .masked_language_model import MaskedLanguageModel
 from .multi_label import MultiLabelClassification
 from .task import SupervisedTask, Task
@@ -15,6 +16,8 @@ TASKS: dict[str, Task] = {
     "text-regression": TextRegression(),
     "multi-label-classification": MultiLabelClassification(),
     "token-classification": TokenClassification(),
+    "sentence-similarity": SentenceSimilarity(),
+    "text-retrieval": TextRetrieval(),
     "masked-language-model": MaskedLanguageModel(),
 }
 

@@ -43,6 +43,7 @@ def fine_tune(*, config: TeacherConfig, seed: int, data: Path, out: Path) -> dic
     hidden_anew = HiddenAnew(train, masking)
     validation = with_hidden_tokens(validation, masking)
     loss_before = loss_of(model, validation, tokenizer)
+    assert config.training is not None  # recipes see to it
     result = fit(
         model,
         hidden_anew,

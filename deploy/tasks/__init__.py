@@ -1,5 +1,6 @@
 """From a model's logits to typed answers: a small class per kind of task, listed in TASKS."""
 
+from .embeddings import Embeddings
 from .multi_label import MultiLabelClassification
 from .task import Task
 from .text_classification import TextClassification
@@ -12,6 +13,8 @@ TASKS: dict[str, type[Task]] = {
     "text-regression": TextRegression,
     "multi-label-classification": MultiLabelClassification,
     "token-classification": TokenClassification,
+    "sentence-similarity": Embeddings,
+    "text-retrieval": Embeddings,
 }
 
 __all__ = ["TASKS", "Task"]

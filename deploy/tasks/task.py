@@ -21,9 +21,11 @@ class Task(ABC):
 
     Attributes:
         per_word: A model answers for every word, not for the text.
+        named: Logits have names.
     """
 
     per_word = False
+    named = True
 
     def __init__(self, labels: Sequence[str], thresholds: Sequence[float] = ()) -> None:
         self.labels = tuple(labels)

@@ -1,5 +1,6 @@
 """How good answers are: a small class per kind of task, listed in MEASURES."""
 
+from .embeddings import Recall, Spearman
 from .measure import Measure
 from .multi_label import MicroF1
 from .text_classification import Accuracy
@@ -12,6 +13,8 @@ MEASURES: dict[str, type[Measure]] = {
     "text-regression": Pearson,
     "multi-label-classification": MicroF1,
     "token-classification": EntityF1,
+    "sentence-similarity": Spearman,
+    "text-retrieval": Recall,
 }
 
 __all__ = ["MEASURES", "Measure"]

@@ -26,9 +26,12 @@ class Measure(ABC):
 
     Attributes:
         name: In reports.
+        of_single_examples: What an example adds does not depend on the others; else `statistics`
+            are of what is compared, such as pairs.
     """
 
     name: str
+    of_single_examples = True
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)

@@ -17,18 +17,12 @@ class Pearson(Measure):
     name = "pearson"
 
     def statistics(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> NDArray[np.float64]:
-        """Return both numbers, their squares and their product. Shape: (examples, 5)."""
-        ours, theirs = logits[:, 0].astype(np.float64), truth.astype(np.float64)
-        return np.stack([ours, theirs, ours**2, theirs**2, ours * theirs], axis=1)
+        """Return five numbers for each example. Shape: (examples, 5)."""
+        return correlation_statistics(logits[:, 0].astype(np.float64), truth.astype(np.float64))
 
     def of_means(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the correlation; 0 where one of both is constant."""
-        ours, theirs, our_squares, their_squares, products = np.moveaxis(means, -1, 0)
-        spread = np.sqrt(
-            np.maximum(our_squares - ours**2, 0) * np.maximum(their_squares - theirs**2, 0)
-        )
-        covariance = products - ours * theirs
-        return np.asarray(np.where(spread > 0, covariance / np.where(spread > 0, spread, 1), 0.0))
+        return correlation_of_means(means)
 
     def further(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> dict[str, float]:
         """Spearman's rank correlation; 0 where one of both is constant."""
@@ -42,3 +36,20 @@ class Pearson(Measure):
     def divergence(self, logits: NDArray[np.float32], other: NDArray[np.float32]) -> float:
         """Squared error."""
         return float(np.square(logits - other).mean())
+
+
+def correlation_statistics(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return both numbers, their squares and their product. Shape: (examples,) -> (examples, 5)."""
+    return np.stack([ours, theirs, ours**2, theirs**2, ours * theirs], axis=1)
+
+
+def correlation_of_means(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Pearson's correlation; 0 where one of both is constant. Shape: (..., 5) -> (...)."""
+    ours, theirs, our_squares, their_squares, products = np.moveaxis(means, -1, 0)
+    spread = np.sqrt(
+        np.maximum(our_squares - ours**2, 0) * np.maximum(their_squares - theirs**2, 0)
+    )
+    covariance = products - ours * theirs
+    return np.asarray(np.where(spread > 0, covariance / np.where(spread > 0, spread, 1), 0.0))

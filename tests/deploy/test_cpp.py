@@ -331,6 +331,7 @@ def test_help(program):
     [
         ({"task": "token-classification"}, "is of the task 'token-classification', expected"),
         ({"task": "text-regression"}, "is of the task 'text-regression', expected"),
+        ({"task": "text-retrieval", "labels": []}, "is of the task 'text-retrieval', expected"),
         ({"task": "multi-label-classification", "thresholds": [0.5, 0.1]}, "'multi-label-"),
         ({"pairs": True}, "is of the task 'text-classification' on pairs of texts, expected"),
     ],

@@ -9,6 +9,13 @@ from pocketbert.recipes.pipeline import plan
 
 ENTITIES = ["task.kind=token-classification"]
 SEVERAL = ["task.kind=multi-label-classification"]
+VECTORS = [
+    "task={kind: text-retrieval, labels: []}",
+    "data.columns.pair=answer",
+    "teacher.training=null",
+    "distill.objectives={soft_targets: null, hidden: null, cosine: {weight: 1}}",
+    "prune.objectives={labels: null, similarities: {weight: 1}}",
+]
 TRANSFER = "transfer={unlabelled: [{source: more.csv}]}"
 
 # Overrides -> what is said.
@@ -37,6 +44,30 @@ MISTAKES = {
         [*ENTITIES, TRANSFER],
         r"transfer is a section, expected none \(null\) where task\.kind is 'token-",
     ),
+    "vectors without a second text": (
+        [*VECTORS, "data.columns.pair=null"],
+        r"data\.columns\.pair is missing, expected the column of the second text",
+    ),
+    "vectors of a teacher in training": (
+        [*VECTORS, "teacher.training={epochs: 1, learning_rate: 1e-5}"],
+        r"teacher\.training is a section, expected none \(null\) where task\.kind is 'text-retr",
+    ),
+    "vectors learned as labels": (
+        [*VECTORS, "distill.objectives.logits={weight: 1}"],
+        r"distill\.objectives\.logits is a section, .*, whose answers are vectors",
+    ),
+    "labels learned as vectors": (
+        ["distill.objectives.cosine={weight: 1}"],
+        r"distill\.objectives\.cosine is a section, .*, whose answers are labels",
+    ),
+    "windows of vectors": (
+        [*VECTORS, "task.truncation=windows"],
+        "expected head, tail or head.tail where kind is 'text-retrieval'",
+    ),
+    "labels without training": (
+        ["teacher.training=null"],
+        "teacher.training is missing, expected a section with the keys epochs, learning_rate",
+    ),
     "entities on TensorRT": (
         [*ENTITIES, "compile.also=[tensorrt]"],
         "compile names tensorrt, expected other targets",
@@ -60,6 +91,14 @@ def test_entities_by_an_lstm_are_refused(write):
     assert said + "'token-classification', because it answers whole texts" in str(caught.value)
     # Without its BiLSTM the student has no form at all, which is said too.
     assert len(caught.value.problems) == 2
+
+
+def test_vectors_are_not_learned_by_an_lstm(write):
+    changes = ["distill.student={layers: null, bilstm: {}}", "prune=null"]
+    with pytest.raises(
+        RecipeError, match=r"distill\.student\.bilstm is a section, .*text-retrieval"
+    ):
+        load_recipe(write(), [*VECTORS[:-1], *changes])
 
 
 @pytest.mark.parametrize("kind", ["text-regression", "multi-label-classification"])

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from pocketbert.compress.config import (
+    TASK_KINDS,
     ColumnsConfig,
+    CosineConfig,
     DataConfig,
     DistillConfig,
     LabelsConfig,
     ObjectivesConfig,
     PruneConfig,
+    SimilaritiesConfig,
     SoftTargetsConfig,
     StudentConfig,
     TaskConfig,
@@ -41,6 +44,10 @@ OBJECTIVES = ObjectivesConfig(
     soft_targets=SoftTargetsConfig(weight=1.0), labels=LabelsConfig(weight=0.5)
 )
 
+OF_VECTORS = ObjectivesConfig(
+    cosine=CosineConfig(weight=1.0), similarities=SimilaritiesConfig(weight=1.0)
+)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -49,7 +56,7 @@ class Case:
     Attributes:
         task: Kind and labels.
         rows: Labelled examples as a JSONL file has them.
-        wrong_label: What no row may have as its label.
+        wrong_label: What no row may have as its label; None where rows have none.
         complaint: What is said of it.
         columns: Where examples stand.
         epochs: Of the teacher, until it knows them.
@@ -61,6 +68,14 @@ class Case:
     complaint: str
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
     epochs: int = 6
+
+    @property
+    def vectors(self) -> bool:
+        return TASK_KINDS[self.task.kind].vectors
+
+    @property
+    def objectives(self) -> ObjectivesConfig:
+        return OF_VECTORS if self.vectors else OBJECTIVES
 
 
 def text_with(words: list[str], draw: random.Random) -> str:
@@ -114,6 +129,21 @@ def marked(draw: random.Random) -> dict[str, Any]:
     return {"text": (text + "is").capitalize(), "label": spans}
 
 
+def alike(draw: random.Random) -> dict[str, Any]:
+    """Two texts of six words, of which some are the same; how many is the score."""
+    words = draw.sample([*FILLER, *BAD, *GOOD], 12)
+    same = draw.randrange(7)
+    first, second = words[:6], words[6 - same : 12 - same]
+    draw.shuffle(second)
+    return {"text": " ".join(first), "pair": " ".join(second), "label": float(same)}
+
+
+def in_other_order(draw: random.Random) -> dict[str, Any]:
+    """A document has the words of its query and one more."""
+    words = draw.sample([*FILLER, *BAD, *GOOD], 8)
+    return {"text": " ".join(words[:7]), "pair": " ".join([*words[1:], words[0]])}
+
+
 def case(kind: Any, labels: tuple[str, ...], row, wrong_label: Any, complaint: str, **more) -> Case:
     draw = random.Random(kind)
     task = TaskConfig(kind=kind, labels=labels, max_length=32)
@@ -147,6 +177,17 @@ CASES = {
         marked,
         [{"start": 0, "end": 3, "label": "GOD"}],
         "did you mean 'GOOD'",
+    ),
+    "sentence-similarity": case(
+        "sentence-similarity",
+        (),
+        alike,
+        "much",
+        "expected a number",
+        columns=ColumnsConfig(pair="pair"),
+    ),
+    "text-retrieval": case(
+        "text-retrieval", (), in_other_order, None, "", columns=ColumnsConfig(pair="pair")
     ),
 }
 
@@ -196,8 +237,9 @@ def _run(of: Case, checkpoint: Path, to_int8, root: Path) -> Chain:
 
     data = prepare(of, of.rows, folder("data"))
     said: dict[str, dict[str, Any]] = {}
+    training = None if of.vectors else replace(LEARNT, epochs=of.epochs)
     said["teacher"] = train_teacher(
-        config=TeacherConfig(model=str(checkpoint), training=replace(LEARNT, epochs=of.epochs)),
+        config=TeacherConfig(model=str(checkpoint), training=training),
         seed=0,
         data=data,
         out=folder("teacher"),
@@ -206,7 +248,7 @@ def _run(of: Case, checkpoint: Path, to_int8, root: Path) -> Chain:
         data=data,
         examples=data,
         teacher=folder("teacher"),
-        wanted=outputs_wanted([OBJECTIVES], student_layers=2),
+        wanted=outputs_wanted([of.objectives], student_layers=2),
         out=folder("outputs"),
     )
     learning: dict[str, Any] = {
@@ -218,7 +260,7 @@ def _run(of: Case, checkpoint: Path, to_int8, root: Path) -> Chain:
     said["distill"] = distill(
         config=DistillConfig(
             student=StudentConfig(layers=3),
-            objectives=OBJECTIVES,
+            objectives=of.objectives,
             training=replace(LEARNT, epochs=4),
         ),
         teacher=folder("teacher"),
@@ -233,7 +275,7 @@ def _run(of: Case, checkpoint: Path, to_int8, root: Path) -> Chain:
             hidden=0.25,
             hidden_multiple=8,
             neuron_multiple=16,
-            objectives=OBJECTIVES,
+            objectives=of.objectives,
             training=replace(LEARNT, epochs=2),
         ),
         student=folder("student"),
