@@ -4,7 +4,9 @@
 
 The library mixes Unicode versions (one for categories, one for decomposition, one for lower case),
 so it is asked instead of a standard: every code point goes through BertNormalizer, one step at a
-time, and through BertPreTokenizer. tests/deploy/test_cpp.py compares the file with this script.
+time, and through BertPreTokenizer. What grapheme clusters are made of is known from the package
+`regex`, whose Unicode is later; Precompiled, which cuts into clusters, says which of it holds.
+tests/deploy/test_cpp_tokenizer.py compares the file with this script.
 """
 
 import sys
@@ -12,9 +14,12 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import regex
 import tokenizers
-from tokenizers.normalizers import NFD, BertNormalizer
+from tokenizers.normalizers import NFD, BertNormalizer, Precompiled
 from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from pocketbert.compress.charsmap import charsmap
 
 OUT = Path(__file__).parent / "source/unicode_tables.hpp"
 BLOCK = 128
@@ -23,6 +28,7 @@ HANGUL = range(0xAC00, 0xD7A4)  # decomposed by arithmetic
 LONGEST_GAP = 8  # unchanged code points inside a run, cheaper than a run more
 LOWEST_MARK = "\u0334"  # class 1: whatever has a higher class is moved behind it
 HIGH_MARK = "\u0301"  # class 230
+CONSONANT, LINKER = "\u0915", "\u094d"
 
 
 def main() -> None:
@@ -52,6 +58,7 @@ def header() -> str:
         ranges("kWhitespace", (c for c, text in words.items() if text == "|")),
         ranges("kPunctuation", (c for c, text in words.items() if text == f"|{chr(c)}|")),
         combining_classes(),
+        grapheme_classes(),
         mapping("kWithoutMarks", bases),
         mapping("kLowercase", lowered),
         "}  // namespace pocketbert::unicode",
@@ -106,6 +113,56 @@ def combining_classes() -> str:
             rows.append([c, c, klass])
     body = ", ".join(f"{{{first:#x}, {last:#x}, {klass}}}" for first, last, klass in rows)
     return f"inline constexpr ClassRange kCombiningClasses[] = {{{wrapped(body)}}};"
+
+
+def grapheme_classes() -> str:
+    """The table of what grapheme clusters are made of; later rows of the dict win."""
+    consonants = having("InCB=Consonant")
+    linked = without_lost_marks(consonants)
+    after_a = without_lost_marks({"a"})
+    joined = {c for c in having("GCB=EX") | having("GCB=ZWJ") if after_a(f"a{c}") == "x"}
+    prepended, control = having("GCB=PP"), having("GCB=CN") | {"\r", "\n"}
+    before_a, before_mark = without_lost_marks(prepended), without_lost_marks(control - {"\0"})
+    classes = {
+        "control": {c for c in control if before_mark(c + HIGH_MARK).endswith(HIGH_MARK)},
+        "extend": joined,
+        "linker": {
+            c
+            for c in joined & having("InCB=Linker")
+            if linked(CONSONANT + c + CONSONANT + HIGH_MARK).endswith(HIGH_MARK)
+        },
+        "spacing_mark": {c for c in having("GCB=SM") if after_a(f"a{c}") == "x"},
+        "prepended": {c for c in prepended if before_a(f"{c}a") == "x"},
+        "consonant": {
+            c for c in consonants if linked(CONSONANT + LINKER + c + HIGH_MARK).endswith(HIGH_MARK)
+        },
+        "pictograph": having("ExtPict"),
+        "lead": having("GCB=L"),
+        "vowel": having("GCB=V"),
+        "tail": having("GCB=T"),
+    }
+    class_of = {c: name for name, characters in classes.items() for c in characters}
+    rows: list[tuple[int, int, str]] = []
+    for c in sorted(class_of):
+        first = ord(c)
+        if rows and rows[-1][1:] == (first - 1, class_of[c]):
+            first = rows.pop()[0]
+        rows.append((first, ord(c), class_of[c]))
+    body = ", ".join(
+        f"{{{first:#x}, {last:#x}, GraphemeClass::{name}}}" for first, last, name in rows
+    )
+    return f"inline constexpr GraphemeRange kGraphemeClasses[] = {{{wrapped(body)}}};"
+
+
+def having(name: str) -> set[str]:
+    """Characters that have a property."""
+    every = "".join(chr(c) for c in range(sys.maxunicode + 1) if c not in SURROGATES)
+    return set(regex.findall(rf"\p{{{name}}}", every))
+
+
+def without_lost_marks(found: set[str]) -> Callable[[str], str]:
+    """Precompiled that makes these characters an x, and loses what is in a short cluster with one."""
+    return Precompiled(charsmap(dict.fromkeys(found, "x"))).normalize_str
 
 
 def ranges(name: str, points: Iterable[int]) -> str:

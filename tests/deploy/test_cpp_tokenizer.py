@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from pocketbert.deploy.cpp import make_unicode_tables
 
+from . import unigram_variants
 from .cpp_build import SOURCE
 from .cpp_texts import FRAGMENTS, WORDS, broken_bytes, make_texts
 
@@ -30,7 +32,7 @@ class Variant:
     added: tuple[AddedToken, ...] = ()
 
 
-VARIANTS = {
+WORD_PIECE = {
     "uncased": Variant(
         normalizers.BertNormalizer(),
         processors.TemplateProcessing(
@@ -62,7 +64,18 @@ VARIANTS = {
 }
 
 
-def make_tokenizer(path: Path, variant: Variant) -> Tokenizer:
+VARIANTS = {**WORD_PIECE, **unigram_variants.VARIANTS}
+
+
+def make_tokenizer(path: Path, variant: Variant | unigram_variants.Variant) -> Tokenizer:
+    """Write a tokenizer and return it."""
+    unigram = isinstance(variant, unigram_variants.Variant)
+    tokenizer = unigram_variants.make(variant) if unigram else make_word_piece(variant)
+    tokenizer.save(str(path))
+    return Tokenizer.from_file(str(path))
+
+
+def make_word_piece(variant: Variant) -> Tokenizer:
     """A vocabulary of pieces of the texts, so that words are cut in many ways."""
     normalized = variant.normalizer.normalize_str(" ".join([*FRAGMENTS, *make_texts(400, seed=7)]))
     words = [word for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(normalized)]
@@ -81,7 +94,6 @@ def make_tokenizer(path: Path, variant: Variant) -> Tokenizer:
         tokenizer.post_processor = variant.post_processor
     tokenizer.add_special_tokens(SPECIAL)
     tokenizer.add_tokens(list(variant.added))
-    tokenizer.save(str(path))
     return tokenizer
 
 
@@ -145,11 +157,11 @@ def test_tokens_are_those_of_hugging_face(cpp, tmp_path, name, record_property):
     record_property("texts_compared", compare(cpp / "tests/tokenize", tmp_path, name))
 
 
+@pytest.mark.parametrize("name", ["uncased", "xlm_roberta"])
 @pytest.mark.parametrize("keep", ["tail", "head+tail"])
-def test_long_texts_and_pairs_are_cut_as_hugging_face_does(cpp, tmp_path, keep):
-    variant = VARIANTS["uncased"]
+def test_long_texts_and_pairs_are_cut_as_hugging_face_does(cpp, tmp_path, keep, name):
     path = tmp_path / "tokenizer.json"
-    tokenizer = make_tokenizer(path, variant)
+    tokenizer = make_tokenizer(path, VARIANTS[name])
     if keep == "tail":
         tokenizer.enable_truncation(9, direction="left")
     records = make_records(300, seed=5)
@@ -165,9 +177,10 @@ def test_long_texts_and_pairs_are_cut_as_hugging_face_does(cpp, tmp_path, keep):
     assert keep == "tail" or cut > 100
 
 
-def test_windows_are_those_of_hugging_face(cpp, tmp_path):
+@pytest.mark.parametrize("name", ["uncased", "xlm_roberta"])
+def test_windows_are_those_of_hugging_face(cpp, tmp_path, name):
     path = tmp_path / "tokenizer.json"
-    tokenizer = make_tokenizer(path, VARIANTS["uncased"])
+    tokenizer = make_tokenizer(path, VARIANTS[name])
     tokenizer.enable_truncation(9, stride=3)
     records = [record for record in make_records(300, seed=6) if record.second is None]
     encodings = [tokenizer.encode(record.text.decode(errors="replace")) for record in records]
@@ -178,7 +191,8 @@ def test_windows_are_those_of_hugging_face(cpp, tmp_path):
 
 
 def test_there_are_enough_texts():
-    assert len(VARIANTS) * len(make_records(TEXTS, seed=0)) >= 20_000
+    for variants in (WORD_PIECE, unigram_variants.VARIANTS):
+        assert len(variants) * len(make_records(TEXTS, seed=0)) >= 20_000
 
 
 def test_unicode_tables_are_those_of_the_installed_library():
@@ -201,12 +215,43 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_tokenizer_that_is_wrong_is_refused_in_one_sentence(cpp, tmp_path, name):
-    change, message = BREAKS[name]
+UNIGRAM_BREAKS = {
+    "no unknown token": (lambda raw: raw.replace('"unk_id": 3', '"unk_id": null'), "no whole"),
+    "an unknown token beyond the end": (
+        lambda raw: raw.replace('"unk_id": 3', '"unk_id": 9999999'),
+        "is not in 0..",
+    ),
+    "a score that is text": (lambda raw: re.sub(r'("<pad>",\s*)0.0', r'\1"0"', raw), "no number"),
+    "a table of no base64": (
+        lambda raw: raw.replace('"precompiled_charsmap": "', '"precompiled_charsmap": "!!!!'),
+        "no base64",
+    ),
+    "a table that is cut off": (
+        lambda raw: re.sub(r'("precompiled_charsmap": ".{400})[^"]*', r"\1", raw),
+        "cut off",
+    ),
+    "a space before the first word only": (
+        lambda raw: raw.replace('"prepend_scheme": "always"', '"prepend_scheme": "first"'),
+        "'first' is not known",
+    ),
+    "another pre-tokenizer": (lambda raw: raw.replace('"Metaspace"', '"Digits"'), "'Digits'"),
+}
+
+
+@pytest.mark.parametrize(
+    ("variant", "change", "message"),
+    [("uncased", *case) for case in BREAKS.values()]
+    + [("xlm_roberta", *case) for case in UNIGRAM_BREAKS.values()],
+    ids=[*BREAKS, *(f"unigram, {name}" for name in UNIGRAM_BREAKS)],
+)
+def test_a_tokenizer_that_is_wrong_is_refused_in_one_sentence(
+    cpp, tmp_path, variant, change, message
+):
     path = tmp_path / "tokenizer.json"
-    make_tokenizer(path, VARIANTS["uncased"])
-    path.write_text(change(path.read_text()))
+    make_tokenizer(path, VARIANTS[variant])
+    written = path.read_text()
+    assert change(written) != written
+    path.write_text(change(written))
     done = subprocess.run(
         [cpp / "tests/tokenize", path, "8"], input="", capture_output=True, text=True
     )

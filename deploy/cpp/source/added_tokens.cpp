@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "whitespace.hpp"
+
 namespace pocketbert {
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
@@ -24,9 +26,13 @@ std::vector<AddedTokens::Piece> AddedTokens::split(std::string_view text) const 
       ++position;
       continue;
     }
-    if (position > done) pieces.push_back({text.substr(done, position - done), nullptr});
+    const std::size_t end = position + token->content.size();
+    const std::size_t start =
+        token->lstrip ? std::max(done, before_whitespace(text, position)) : position;
+    if (start > done) pieces.push_back({text.substr(done, start - done), nullptr});
     pieces.push_back({text.substr(position, token->content.size()), token});
-    done = position += token->content.size();
+    done = token->rstrip ? behind_whitespace(text, end) : end;
+    position = end;
   }
   if (done < text.size()) pieces.push_back({text.substr(done), nullptr});
   return pieces;

@@ -10,12 +10,12 @@
 
 namespace pocketbert {
 
-// Whether it takes the whitespace around it along (lstrip, rstrip) is left out: the words on either
-// side lose that whitespace anyway.
 struct AddedToken {
   std::string content;
   std::int64_t id = 0;
   bool normalized = false;  // is looked for in the normalised text
+  bool lstrip = false;      // takes the whitespace before it along
+  bool rstrip = false;      // and behind it
 };
 
 class AddedTokens {

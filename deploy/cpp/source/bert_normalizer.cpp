@@ -66,4 +66,14 @@ std::string BertNormalizer::by_steps(std::string_view text) const {
   return out;
 }
 
+std::unique_ptr<const Normalizer> read_bert_normalizer(const JsonValue& normalizer) {
+  NormalizerOptions options;
+  options.clean_text = normalizer.at("clean_text").truth();
+  options.handle_chinese_chars = normalizer.at("handle_chinese_chars").truth();
+  options.lowercase = normalizer.at("lowercase").truth();
+  const JsonValue strip_accents = normalizer.at("strip_accents");
+  options.strip_accents = strip_accents.is_null() ? options.lowercase : strip_accents.truth();
+  return std::make_unique<BertNormalizer>(options);
+}
+
 }  // namespace pocketbert

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "normalizer.hpp"
+
 namespace pocketbert {
 
 struct NormalizerOptions {
@@ -14,12 +16,11 @@ struct NormalizerOptions {
   bool lowercase = false;
 };
 
-class BertNormalizer {
+class BertNormalizer : public Normalizer {
  public:
   explicit BertNormalizer(NormalizerOptions options);
 
-  // Of valid UTF-8.
-  std::string operator()(std::string_view text) const;
+  std::string operator()(std::string_view text) const override;
 
  private:
   std::string by_steps(std::string_view text) const;

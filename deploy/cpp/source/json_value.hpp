@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -25,6 +26,15 @@ class JsonValue {
 
   std::string text() const;
   std::string one_of(std::initializer_list<const char*> values) const;
+
+  // The value that a map has under this text.
+  template <typename Value>
+  const Value& choose(const std::map<std::string, Value>& values) const {
+    const auto found = values.find(text());
+    if (found == values.end()) refuse("'" + text() + "' is not known");
+    return found->second;
+  }
+
   std::int64_t integer(std::int64_t lowest, std::int64_t highest) const;
   double number() const;
   bool truth() const;

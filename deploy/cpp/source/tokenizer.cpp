@@ -20,7 +20,7 @@ std::vector<AddedToken> raw_of(const std::vector<AddedToken>& tokens) {
 
 // Tokens that are looked for in the normalised text are normalised themselves.
 std::vector<AddedToken> normalized_of(const std::vector<AddedToken>& tokens,
-                                      const BertNormalizer& normalize) {
+                                      const Normalizer& normalize) {
   std::vector<AddedToken> normalized;
   for (AddedToken token : tokens) {
     if (!token.normalized) continue;
@@ -99,10 +99,10 @@ Encoding assembled(const Template& parts, const std::vector<std::int64_t>& first
 
 Tokenizer::Parts::Parts(TokenizerFile file, std::size_t longest, Truncation cut_by)
     : raw_tokens(raw_of(file.added_tokens)),
-      normalize(file.normalizer),
-      normalized_tokens(normalized_of(file.added_tokens, normalize)),
-      word_piece(std::move(file.vocabulary), file.unknown_id, file.continuing_prefix,
-                 file.max_characters_of_word),
+      normalizer(std::move(file.normalizer)),
+      normalized_tokens(normalized_of(file.added_tokens, *normalizer)),
+      pre_tokenizer(std::move(file.pre_tokenizer)),
+      model(std::move(file.model)),
       single(std::move(file.single)),
       pair(std::move(file.pair)),
       pad_id(file.pad_id),
@@ -161,11 +161,9 @@ std::vector<Encoding> Tokenizer::Parts::windows(std::string_view text) const {
 std::vector<std::int64_t> Tokenizer::Parts::ids_of(std::string_view text, std::size_t limit) const {
   if (!utf8::is_valid(text)) return ids_of(utf8::replace_invalid(text), limit);
   std::vector<std::int64_t> ids;
-  const auto append_words = [&](std::string_view normalized) {
-    pre_tokenizer.for_each_word(normalized, [&](std::string_view word) {
-      word_piece.append(word, ids);
-      return ids.size() < limit;
-    });
+  const PreTokenizer::Visit append_word = [&](std::string_view word) {
+    model->append(word, ids);
+    return ids.size() < limit;
   };
   for (const AddedTokens::Piece& raw : raw_tokens.split(text)) {
     if (ids.size() >= limit) break;
@@ -173,12 +171,12 @@ std::vector<std::int64_t> Tokenizer::Parts::ids_of(std::string_view text, std::s
       ids.push_back(raw.token->id);
       continue;
     }
-    const std::string normalized = normalize(raw.text);
+    const std::string normalized = (*normalizer)(raw.text);
     for (const AddedTokens::Piece& piece : normalized_tokens.split(normalized)) {
       if (piece.token != nullptr) {
         ids.push_back(piece.token->id);
       } else {
-        append_words(piece.text);
+        pre_tokenizer->for_each_word(piece.text, append_word);
       }
     }
   }

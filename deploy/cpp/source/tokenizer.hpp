@@ -3,15 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "added_tokens.hpp"
-#include "bert_normalizer.hpp"
-#include "bert_pre_tokenizer.hpp"
 #include "pocketbert.hpp"
 #include "tokenizer_file.hpp"
-#include "word_piece.hpp"
 
 namespace pocketbert {
 
@@ -26,10 +24,10 @@ struct Tokenizer::Parts {
   std::vector<std::int64_t> ids_of(std::string_view text, std::size_t limit) const;
 
   AddedTokens raw_tokens;
-  BertNormalizer normalize;
+  std::unique_ptr<const Normalizer> normalizer;
   AddedTokens normalized_tokens;
-  BertPreTokenizer pre_tokenizer;
-  WordPiece word_piece;
+  std::unique_ptr<const PreTokenizer> pre_tokenizer;
+  std::unique_ptr<const TokenModel> model;
   Template single;
   Template pair;
   std::int64_t pad_id;

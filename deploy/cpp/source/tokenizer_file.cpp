@@ -6,31 +6,20 @@
 namespace pocketbert {
 namespace {
 
-constexpr const char* kExpected = "a tokenizer.json with BERT's WordPiece";
+constexpr const char* kExpected = "a tokenizer.json with WordPiece or Unigram";
 constexpr const char* kRemedy = "use a runtime of another language for this bundle";
 
 std::int64_t id_in(const JsonValue& value) {
   return value.integer(0, std::numeric_limits<std::uint32_t>::max());
 }
 
-NormalizerOptions read_normalizer(const JsonValue& normalizer) {
-  if (normalizer.is_null()) return {};
-  normalizer.at("type").one_of({"BertNormalizer"});
-  NormalizerOptions options;
-  options.clean_text = normalizer.at("clean_text").truth();
-  options.handle_chinese_chars = normalizer.at("handle_chinese_chars").truth();
-  options.lowercase = normalizer.at("lowercase").truth();
-  const JsonValue strip_accents = normalizer.at("strip_accents");
-  options.strip_accents = strip_accents.is_null() ? options.lowercase : strip_accents.truth();
-  return options;
-}
-
 std::vector<AddedToken> read_added_tokens(const JsonValue& tokens) {
   std::vector<AddedToken> added;
   for (const JsonValue& token : tokens.items()) {
     if (token.at("single_word").truth()) token.at("single_word").refuse("whole words only");
-    added.push_back(
-        {token.at("content").text(), id_in(token.at("id")), token.at("normalized").truth()});
+    added.push_back({token.at("content").text(), id_in(token.at("id")),
+                     token.at("normalized").truth(), token.at("lstrip").truth(),
+                     token.at("rstrip").truth()});
   }
   return added;
 }
@@ -92,9 +81,7 @@ std::optional<std::int64_t> id_of(const std::string& token, const TokenizerFile&
   for (const AddedToken& added : read.added_tokens) {
     if (added.content == token) return added.id;
   }
-  const auto found = read.vocabulary.find(token);
-  if (found == read.vocabulary.end()) return std::nullopt;
-  return found->second;
+  return read.model->id_of(token);
 }
 
 // A model may derive positions from the padding id (RoBERTa, MPNet): a guess would be wrong.
@@ -116,22 +103,9 @@ TokenizerFile read_tokenizer_file(const std::filesystem::path& file) {
 TokenizerFile parse_tokenizer_file(const JsonValue& root) {
   TokenizerFile read{};
   read.normalizer = read_normalizer(root.at("normalizer"));
-  root.at("pre_tokenizer").at("type").one_of({"BertPreTokenizer"});
+  read.pre_tokenizer = read_pre_tokenizer(root.at("pre_tokenizer"));
+  read.model = read_token_model(root.at("model"));
   read.added_tokens = read_added_tokens(root.at("added_tokens"));
-
-  const JsonValue model = root.at("model");
-  model.at("type").one_of({"WordPiece"});
-  for (const auto& [token, id] : model.at("vocab").members()) {
-    read.vocabulary.emplace(token, id_in(id));
-  }
-  const JsonValue unknown = model.at("unk_token");
-  const auto found = read.vocabulary.find(unknown.text());
-  if (found == read.vocabulary.end()) unknown.refuse("not in the vocabulary");
-  read.unknown_id = found->second;
-  read.continuing_prefix = model.at("continuing_subword_prefix").text();
-  read.max_characters_of_word = static_cast<std::size_t>(
-      model.at("max_input_chars_per_word").integer(0, std::numeric_limits<std::int32_t>::max()));
-
   read_templates(root.at("post_processor"), read);
   read.pad_id = find_pad_id(root, read);
   return read;

@@ -1,16 +1,16 @@
-// What a tokenizer.json of Hugging Face's tokenizers says, as far as BERT's WordPiece goes.
+// What a tokenizer.json of Hugging Face's tokenizers says.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "added_tokens.hpp"
-#include "bert_normalizer.hpp"
 #include "json_value.hpp"
-#include "word_piece.hpp"
+#include "normalizer.hpp"
+#include "pre_tokenizer.hpp"
+#include "token_model.hpp"
 
 namespace pocketbert {
 
@@ -25,12 +25,10 @@ struct TemplatePart {
 using Template = std::vector<TemplatePart>;
 
 struct TokenizerFile {
-  NormalizerOptions normalizer;
+  std::unique_ptr<const Normalizer> normalizer;
+  std::unique_ptr<const PreTokenizer> pre_tokenizer;
+  std::unique_ptr<const TokenModel> model;
   std::vector<AddedToken> added_tokens;
-  Vocabulary vocabulary;
-  std::int64_t unknown_id;
-  std::string continuing_prefix;
-  std::size_t max_characters_of_word;
   Template single;
   Template pair;
   std::int64_t pad_id;

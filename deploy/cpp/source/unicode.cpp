@@ -11,6 +11,9 @@
 namespace pocketbert::unicode {
 namespace {
 
+// Hangul, by the arithmetic of the Unicode standard.
+constexpr char32_t kFirstSyllable = 0xAC00, kLastSyllable = 0xD7A3, kVowels = 21, kTails = 28;
+
 // The last row that begins at or before a code point; nullptr if none does.
 template <typename Row, std::size_t size>
 const Row* row_before(const Row (&rows)[size], char32_t c) {
@@ -39,12 +42,11 @@ void append_mapped(char32_t c, const Run (&runs_table)[runs], const Run (&severa
 }
 
 void append_decomposed(char32_t c, std::u32string& out) {
-  constexpr char32_t kFirst = 0xAC00, kLast = 0xD7A3, kVowels = 21, kTails = 28;
-  if (c < kFirst || c > kLast) {
+  if (c < kFirstSyllable || c > kLastSyllable) {
     append_mapped(c, kWithoutMarksRuns, kWithoutMarksSeveral, out);
     return;
   }
-  const char32_t syllable = c - kFirst;  // Hangul, by the arithmetic of the Unicode standard
+  const char32_t syllable = c - kFirstSyllable;
   out += 0x1100 + syllable / (kVowels * kTails);
   out += 0x1161 + syllable / kTails % kVowels;
   if (syllable % kTails != 0) out += 0x11A7 + syllable % kTails;
@@ -65,6 +67,17 @@ bool is_space_to_cleaning(char32_t c) { return row_of(kSpacesOfCleaning, c) != n
 bool is_chinese(char32_t c) { return row_of(kChineseCharacters, c) != nullptr; }
 bool is_whitespace(char32_t c) { return row_of(kWhitespace, c) != nullptr; }
 bool is_punctuation(char32_t c) { return row_of(kPunctuation, c) != nullptr; }
+
+GraphemeClass grapheme_class(char32_t c) {
+  constexpr char32_t kLastLetter = 0x7E;
+  if (c >= U' ' && c <= kLastLetter) return GraphemeClass::other;
+  if (c >= kFirstSyllable && c <= kLastSyllable) {
+    return (c - kFirstSyllable) % kTails == 0 ? GraphemeClass::open_syllable
+                                              : GraphemeClass::closed_syllable;
+  }
+  const GraphemeRange* row = row_of(kGraphemeClasses, c);
+  return row == nullptr ? GraphemeClass::other : row->grapheme_class;
+}
 
 std::u32string without_marks(std::u32string_view text) {
   std::u32string decomposed;

@@ -1,4 +1,4 @@
-// What BertNormalizer and BertPreTokenizer ask about a code point.
+// What normalizers and pre-tokenizers ask about a code point.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +25,35 @@ struct Run {
   std::u32string_view becomes;
 };
 
+// Parts of extended grapheme clusters. Of Hangul: jamo, and syllables without and with a tail.
+enum class GraphemeClass : std::uint8_t {
+  other,
+  control,
+  extend,
+  linker,  // extends too
+  spacing_mark,
+  prepended,
+  consonant,
+  pictograph,
+  lead,
+  vowel,
+  tail,
+  open_syllable,
+  closed_syllable,
+};
+
+struct GraphemeRange {
+  char32_t first;
+  char32_t last;
+  GraphemeClass grapheme_class;
+};
+
 bool is_removed_by_cleaning(char32_t c);
 bool is_space_to_cleaning(char32_t c);
 bool is_chinese(char32_t c);
 bool is_whitespace(char32_t c);
 bool is_punctuation(char32_t c);
+GraphemeClass grapheme_class(char32_t c);
 
 // Canonical decomposition (NFD) without nonspacing marks.
 std::u32string without_marks(std::u32string_view text);

@@ -52,6 +52,13 @@ bool continues(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) ==
 
 char32_t next(std::string_view text, std::size_t& position) { return read(text, position).value; }
 
+std::size_t previous(std::string_view text, std::size_t position) {
+  do {
+    --position;
+  } while (position > 0 && continues(text[position]));
+  return position;
+}
+
 void append(char32_t c, std::string& out) {
   const auto tail = [&](int shift) { out += static_cast<char>(0x80U | (c >> shift & 0x3FU)); };
   if (c < 0x80) {

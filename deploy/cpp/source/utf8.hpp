@@ -13,6 +13,9 @@ constexpr char32_t kReplacement = 0xFFFD;
 // give U+FFFD, one for each longest beginning of a character (as Python and the Unicode standard).
 char32_t next(std::string_view text, std::size_t& position);
 
+// Where the code point of valid UTF-8 begins that ends at `position` (> 0).
+std::size_t previous(std::string_view valid_text, std::size_t position);
+
 void append(char32_t c, std::string& out);
 
 bool is_valid(std::string_view text);

@@ -1,6 +1,7 @@
 #include "word_piece.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "utf8.hpp"
@@ -39,6 +40,28 @@ void WordPiece::append(std::string_view word, std::vector<std::int64_t>& ids) co
     word.remove_prefix(found->first.size());
     pieces = &continuations_;
   }
+}
+
+std::optional<std::int64_t> WordPiece::id_of(const std::string& token) const {
+  const auto found = vocabulary_.find(token);
+  if (found == vocabulary_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::unique_ptr<const TokenModel> read_word_piece(const JsonValue& model) {
+  WordPiece::Vocabulary vocabulary;
+  for (const auto& [token, id] : model.at("vocab").members()) {
+    vocabulary.emplace(token, id.integer(0, std::numeric_limits<std::uint32_t>::max()));
+  }
+  const JsonValue unknown = model.at("unk_token");
+  const auto found = vocabulary.find(unknown.text());
+  if (found == vocabulary.end()) unknown.refuse("not in the vocabulary");
+  const std::int64_t unknown_id = found->second;
+  const std::int64_t max_characters =
+      model.at("max_input_chars_per_word").integer(0, std::numeric_limits<std::int32_t>::max());
+  return std::make_unique<WordPiece>(std::move(vocabulary), unknown_id,
+                                     model.at("continuing_subword_prefix").text(),
+                                     static_cast<std::size_t>(max_characters));
 }
 
 }  // namespace pocketbert

@@ -4,17 +4,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "token_model.hpp"
+
 namespace pocketbert {
 
-using Vocabulary = std::map<std::string, std::int64_t>;
-
-class WordPiece {
+class WordPiece : public TokenModel {
  public:
+  using Vocabulary = std::map<std::string, std::int64_t>;
+
   // `continuing_prefix` marks the pieces that do not begin a word.
   WordPiece(Vocabulary vocabulary, std::int64_t unknown_id, const std::string& continuing_prefix,
             std::size_t max_characters);
@@ -22,7 +25,9 @@ class WordPiece {
   WordPiece& operator=(const WordPiece&) = delete;
 
   // Appends the pieces of a word, or the unknown token if no pieces make it up.
-  void append(std::string_view word, std::vector<std::int64_t>& ids) const;
+  void append(std::string_view word, std::vector<std::int64_t>& ids) const override;
+
+  std::optional<std::int64_t> id_of(const std::string& token) const override;
 
  private:
   using Pieces = std::unordered_map<std::string_view, std::int64_t>;
