@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import regex
+import regex  # type: ignore[import-untyped]
 import tokenizers
 from tokenizers.normalizers import NFD, BertNormalizer, Precompiled
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -161,7 +161,7 @@ def having(name: str) -> set[str]:
 
 
 def without_lost_marks(found: set[str]) -> Callable[[str], str]:
-    """Precompiled that makes these characters an x, and loses what is in a short cluster with one."""
+    """Precompiled that makes these an x, and loses what shares a short cluster with one."""
     return Precompiled(charsmap(dict.fromkeys(found, "x"))).normalize_str
 
 

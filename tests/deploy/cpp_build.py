@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from . import unigram_variants
 from .cpp_texts import make_texts
 
 SOURCE = Path(__file__).parents[2] / "deploy/cpp"
@@ -85,13 +86,22 @@ def build_fuzzers(folder: Path, onnxruntime_folder: Path) -> Path:
 
 
 def fuzz(
-    build_folder: Path, fuzzer: str, bundle: Path, scratch: Path, seconds: int
+    build_folder: Path,
+    fuzzer: str,
+    bundle: Path,
+    scratch: Path,
+    seconds: int,
+    tokenizer: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Fuzz for a while, from the files of a bundle and a few texts; a finding is an exit code."""
+    """Fuzz for a while, from the files of a bundle and a few texts; a finding is an exit code.
+
+    Texts are given to the bundle's tokenizer, or to another one.
+    """
     corpus = scratch / "corpus"
     corpus.mkdir()
     for name in ("manifest.json", "tokenizer.json"):
         shutil.copy(bundle / name, corpus / name)
+    unigram_variants.tiny().save(str(corpus / "unigram.json"), pretty=False)
     for number, text in enumerate(make_texts(200, seed=11)):
         (corpus / str(number)).write_bytes(text.encode())
     return subprocess.run(
@@ -104,7 +114,7 @@ def fuzz(
             "-print_final_stats=1",
             f"-artifact_prefix={scratch}/",
         ],
-        env={**os.environ, "FUZZ_TOKENIZER": str(bundle / "tokenizer.json")},
+        env={**os.environ, "FUZZ_TOKENIZER": str(tokenizer or bundle / "tokenizer.json")},
         capture_output=True,
         text=True,
     )

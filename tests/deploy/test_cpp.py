@@ -20,7 +20,7 @@ from pocketbert.deploy.cpu import available_isas, isas_of
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.selftest import selftest
 
-from . import cpp_build
+from . import cpp_build, unigram_variants
 
 TEXTS = [
     "",
@@ -435,16 +435,23 @@ def test_no_sanitizer_complains(cpp_sanitized, bert, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fuzzer", cpp_build.FUZZERS)
+@pytest.mark.parametrize(
+    ("fuzzer", "variant"),
+    [("fuzz_tokenizer", None), ("fuzz_tokenizer", "xlm_roberta"), ("fuzz_manifest", None)],
+)
 def test_fuzzing_finds_nothing(
-    cpp_onnxruntime, pytestconfig, bert, tmp_path, fuzzer, record_property
+    cpp_onnxruntime, pytestconfig, bert, tmp_path, fuzzer, variant, record_property
 ):
     if shutil.which("clang++") is None:
         pytest.skip("not found: clang++ (apt-get install clang)")
     folder = Path(pytestconfig.cache.mkdir("cpp")) / "fuzzers"
     cpp_build.build_fuzzers(folder, cpp_onnxruntime)
     seconds = int(os.environ.get("FUZZ_SECONDS", "60"))
-    result = cpp_build.fuzz(folder, fuzzer, bert.bundle, tmp_path, seconds)
+    tokenizer = None
+    if variant is not None:
+        tokenizer = tmp_path / "unigram.json"
+        unigram_variants.make(unigram_variants.VARIANTS[variant]).save(str(tokenizer))
+    result = cpp_build.fuzz(folder, fuzzer, bert.bundle, tmp_path, seconds, tokenizer)
     assert result.returncode == 0, result.stderr[-3000:]
     executed = re.search(r"number_of_executed_units: (\d+)", result.stderr)
     assert executed is not None

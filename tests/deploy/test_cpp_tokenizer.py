@@ -64,13 +64,16 @@ WORD_PIECE = {
 }
 
 
-VARIANTS = {**WORD_PIECE, **unigram_variants.VARIANTS}
+AnyVariant = Variant | unigram_variants.Variant
+VARIANTS: dict[str, AnyVariant] = {**WORD_PIECE, **unigram_variants.VARIANTS}
 
 
-def make_tokenizer(path: Path, variant: Variant | unigram_variants.Variant) -> Tokenizer:
+def make_tokenizer(path: Path, variant: AnyVariant) -> Tokenizer:
     """Write a tokenizer and return it."""
-    unigram = isinstance(variant, unigram_variants.Variant)
-    tokenizer = unigram_variants.make(variant) if unigram else make_word_piece(variant)
+    if isinstance(variant, unigram_variants.Variant):
+        tokenizer = unigram_variants.make(variant)
+    else:
+        tokenizer = make_word_piece(variant)
     tokenizer.save(str(path))
     return Tokenizer.from_file(str(path))
 
@@ -191,8 +194,8 @@ def test_windows_are_those_of_hugging_face(cpp, tmp_path, name):
 
 
 def test_there_are_enough_texts():
-    for variants in (WORD_PIECE, unigram_variants.VARIANTS):
-        assert len(variants) * len(make_records(TEXTS, seed=0)) >= 20_000
+    for count in (len(WORD_PIECE), len(unigram_variants.VARIANTS)):
+        assert count * len(make_records(TEXTS, seed=0)) >= 20_000
 
 
 def test_unicode_tables_are_those_of_the_installed_library():

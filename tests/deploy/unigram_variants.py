@@ -100,6 +100,7 @@ VARIANTS = {
         pre_tokenizers.Metaspace(prepend_scheme="never"),
         lambda rng: -10 * rng.random(),
         max_length=64,
+        added=(AddedToken("film", lstrip=True), AddedToken("story", lstrip=True, rstrip=True)),
         further=tuple(BYTES[:0xE4]),
         byte_fallback=True,
     ),
@@ -113,16 +114,15 @@ def make(variant: Variant) -> Tokenizer:
     if normalizer is not None:
         text = normalizer.normalize_str(text)
     rng = random.Random(3)
-    words = [*WORDS, *(word for word, _ in variant.pre_tokenizer.pre_tokenize_str(text))]
+    cut = (word for word, _ in variant.pre_tokenizer.pre_tokenize_str(text))
+    words = [part for word in [*WORDS, *cut] for part in word.split()]
     pieces = dict.fromkeys([*SPECIAL, *variant.further], 0.0)
-    for word in [w for word in words for w in word.split()]:
+    for word in words:
         for _ in range(4 + len(word) // 20):
             start = rng.randrange(len(word))
             pieces.setdefault(word[start : start + rng.randint(1, 6)], variant.score(rng))
     vocabulary = list(pieces.items())
-    tokenizer = Tokenizer(
-        models.Unigram(vocabulary, unk_id=3, byte_fallback=variant.byte_fallback)
-    )
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=3, byte_fallback=variant.byte_fallback))
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = variant.pre_tokenizer
@@ -131,4 +131,17 @@ def make(variant: Variant) -> Tokenizer:
     )
     tokenizer.add_special_tokens([name for name in SPECIAL if name != "<unk>"])
     tokenizer.add_tokens(list(variant.added))
+    return tokenizer
+
+
+def tiny() -> Tokenizer:
+    """Everything in few bytes, for a fuzzer to change."""
+    pieces = [*SPECIAL, "\u2581", "a", "b", "ab", "\u2581a"]
+    vocabulary = [(piece, -float(number)) for number, piece in enumerate(pieces)]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=3, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Precompiled(charsmap({"\uff21": "a", "c": ""})), normalizers.Strip()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens(SPECIAL)
     return tokenizer
