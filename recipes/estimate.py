@@ -16,7 +16,7 @@ from pocketbert.compress.config import (
     Source,
     StudentConfig,
 )
-from pocketbert.compress.fetch import cache_folder, source_fingerprint
+from pocketbert.compress.fetch import cache_folder, converted_folder, source_fingerprint
 from pocketbert.compress.labelling import LABELLINGS
 
 from .schema import Recipe
@@ -263,6 +263,9 @@ def _config_file(source: Source) -> Path | None:
     if isinstance(source, PypiSource):
         inside = source.inside.rpartition("!")[2].rstrip("/").rpartition("/")[2]
         path = unpacked_folder(source) / "content" / inside / "config.json"
+        said = unpacked_folder(source) / "sha256"
+        if not source.inside.endswith("/") and said.is_file():
+            path = converted_folder(said.read_text()) / "config.json"
     elif source.startswith("hf:"):
         if find_spec("huggingface_hub") is None:
             return None
