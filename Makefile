@@ -9,7 +9,8 @@ quickstart: $(INSTALLED)
 	$(VENV)/bin/pocketbert run quickstart
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not slow and not gpu" \
+		--numprocesses auto --maxprocesses 4 --dist loadfile
 
 environment: $(INSTALLED)
 

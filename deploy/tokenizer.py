@@ -116,14 +116,14 @@ class Tokenizer:
         )
 
     def _encode(self, text: Text) -> tokenizers.Encoding:
-        first, second = (text, None) if isinstance(text, str) else text
         try:
+            first, second = (text, None) if isinstance(text, str) else text
             return self._tokenizer.encode(first, second)
-        except TypeError:
-            if not isinstance(first, str) or not isinstance(second, str | None):
+        except (TypeError, ValueError):  # lone surrogates, or no text at all
+            parts = (text,) if isinstance(text, str) else text
+            if not _is_text(parts):
                 raise TypeError(f"a text is {text!r}, expected a string, or two") from None
-            second = None if second is None else _characters(second)
-            return self._tokenizer.encode(_characters(first), second)
+            return self._tokenizer.encode(*map(_characters, parts))
 
     def _cut(self, encoding: tokenizers.Encoding) -> Row:
         ids, type_ids = encoding.ids, encoding.type_ids
@@ -131,6 +131,11 @@ class Tokenizer:
             first, last = halves(self.max_length)
             return ids[:first] + ids[-last:], type_ids[:first] + type_ids[-last:]
         return ids, type_ids
+
+
+def _is_text(parts: object) -> bool:
+    is_sequence = isinstance(parts, tuple | list) and len(parts) in (1, 2)
+    return is_sequence and all(isinstance(part, str) for part in parts)
 
 
 def _characters(text: str) -> str:

@@ -158,7 +158,7 @@ def test_silent_units_go_and_those_that_answer_stay(method, student, outputs, ti
         validation_logits=answers(model, tokenizer, tiny_data, "validation").numpy(),
     )
     lesson = Lesson(0, tiny_data, tiny_data, teacher_outputs)
-    found = learn_scores(model, tokenizer, config_of(method, epochs=8), lesson, tmp_path)
+    found = learn_scores(model, tokenizer, config_of(method, epochs=10), lesson, tmp_path)
     heads = keep_best_blocks(found.heads, 4, block=1)
     assert [tuple(layer.tolist()) for layer in heads] == list(VITAL_HEADS)
     neurons = torch.cat(keep_best_blocks(found.neurons, 32, block=8))

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import onnxruntime
+from filelock import FileLock
 
 from . import unigram_variants
 from .cpp_texts import make_texts
@@ -41,9 +42,15 @@ def get_onnxruntime(folder: Path) -> Path:
     Raises:
         BuildError: They cannot be downloaded.
     """
-    if not (folder / "lib/libonnxruntime.so").exists():
-        run([SOURCE / "get_onnxruntime.sh", folder])
+    with alone(folder):
+        if not (folder / "lib/libonnxruntime.so").exists():
+            run([SOURCE / "get_onnxruntime.sh", folder])
     return folder
+
+
+def alone(folder: Path) -> FileLock:
+    """Tests run in several processes, which share what is built."""
+    return FileLock(folder.with_suffix(".lock"))
 
 
 def python_has_the_same_onnxruntime(folder: Path) -> bool:
@@ -57,8 +64,9 @@ def build(folder: Path, *, compiler: str = "c++", **options: str | bool) -> Path
         f"-D{name}={value if isinstance(value, str) else int(value)}"
         for name, value in options.items()
     ]
-    run(["cmake", "-S", SOURCE, "-B", folder, f"-DCMAKE_CXX_COMPILER={compiler}", *defines])
-    run(["cmake", "--build", folder, "--parallel", str(os.cpu_count())])
+    with alone(folder):
+        run(["cmake", "-S", SOURCE, "-B", folder, f"-DCMAKE_CXX_COMPILER={compiler}", *defines])
+        run(["cmake", "--build", folder, "--parallel", str(os.cpu_count())])
     return folder
 
 

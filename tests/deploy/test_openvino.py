@@ -18,6 +18,7 @@ from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.runners.openvino import OpenvinoRunner, cache_folder
 from pocketbert.deploy.runners.ort import OrtRunner
 from pocketbert.deploy.selftest import selftest
+from pocketbert.deploy.silent_openvino import openvino
 from pocketbert.deploy.targets import Ingredients, build_target
 from pocketbert.deploy.targets.openvino import MAX_BUCKETS
 from pocketbert.deploy.tokenizer import Tokenizer
@@ -82,6 +83,10 @@ def test_float32_is_the_exported_graph(stages, tmp_path):
     np.testing.assert_allclose(logits, logits_of(stages.exported), atol=1e-3)
 
 
+@pytest.mark.skipif(
+    "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    reason="OpenVINO does not compute in BF16 on this processor",
+)
 def test_bfloat16_agrees(stages, tmp_path):
     bundle = compiled(stages, tmp_path, None, float_precision="bfloat16")
     assert selftest(bundle).passed
@@ -93,7 +98,10 @@ def test_bfloat16_agrees(stages, tmp_path):
 def test_int8_agrees_with_its_operators_one_by_one(stages, tmp_path):
     bundle = compiled(stages, tmp_path, stages.quantized)
     assert selftest(bundle).passed
-    reference = OrtRunner(stages.quantized / "model.onnx", optimize=False)
+    # What was converted: without VNNI the weights have 7 bits, unlike the canonical layout's.
+    (tmp_path / "again").mkdir()
+    built = build_target("openvino", "openvino", ingredients_of(stages), tmp_path / "again")
+    reference = OrtRunner(built.reference, optimize=False)
     tokenizer = Tokenizer(stages.exported / "tokenizer.json", 32)
     expected = np.concatenate([reference.run(tokenizer.encode([text])) for text in TEXTS])
     logits = Engine.open(bundle).logits(TEXTS)
