@@ -120,10 +120,11 @@ class Tokenizer:
             first, second = (text, None) if isinstance(text, str) else text
             return self._tokenizer.encode(first, second)
         except (TypeError, ValueError):  # lone surrogates, or no text at all
-            parts = (text,) if isinstance(text, str) else text
-            if not _is_text(parts):
+            if not _is_text(text):
                 raise TypeError(f"a text is {text!r}, expected a string, or two") from None
-            return self._tokenizer.encode(*map(_characters, parts))
+            first, second = (text, None) if isinstance(text, str) else text
+            second = None if second is None else _characters(second)
+            return self._tokenizer.encode(_characters(first), second)
 
     def _cut(self, encoding: tokenizers.Encoding) -> Row:
         ids, type_ids = encoding.ids, encoding.type_ids
@@ -133,9 +134,10 @@ class Tokenizer:
         return ids, type_ids
 
 
-def _is_text(parts: object) -> bool:
-    is_sequence = isinstance(parts, tuple | list) and len(parts) in (1, 2)
-    return is_sequence and all(isinstance(part, str) for part in parts)
+def _is_text(text: object) -> bool:
+    if isinstance(text, tuple | list):
+        return len(text) == 2 and all(isinstance(part, str) for part in text)
+    return isinstance(text, str)
 
 
 def _characters(text: str) -> str:
