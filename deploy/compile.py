@@ -21,10 +21,11 @@ from .bundle import GOLDEN, TOKENIZER, Bundle, Manifest, Precision, Target, writ
 from .config import CompileConfig
 from .cpu import Isa, available_isas
 from .engine import Engine, read_thresholds, why_not_here
-from .runners import build_here, needs_building, why_not
+from .runners import build_here, needs_building, why_not, why_not_answering
 from .runners.ort import OrtRunner
 from .selftest import selftest
 from .targets import TARGETS, Built, Ingredients, build_target
+from .tasks import TASKS
 from .tokenizer import Tokenizer
 from .weight_zeros import describe_zeros
 
@@ -95,7 +96,7 @@ def compile_bundle(
         ingredients = _ingredients(config, exported, description, tokenizer, data)
         built = [
             _build(variant, ingredients, scratch)
-            for variant in _variants(config, quantized, dynamic)
+            for variant in _variants(config, quantized, dynamic, TASKS[description.kind].per_word)
         ]
         targets = tuple(target for one in built for target in _twins(one.target, config))
         golden, measured = _golden(built, targets, exported, tokenizer, data, description)
@@ -137,7 +138,9 @@ def _summary(bundle: Path, first: Built, targets: Sequence[Target]) -> dict[str,
     }
 
 
-def _variants(config: CompileConfig, quantized: Path | None, dynamic: Path | None) -> list[Variant]:
+def _variants(
+    config: CompileConfig, quantized: Path | None, dynamic: Path | None, per_word: bool
+) -> list[Variant]:
     """List what is built, in the order of the bundle; `auto` is every runtime and every method."""
     further = [
         Variant(name=f"onnxruntime-{isa}", runtime="onnxruntime", quantized=quantized, isa=isa)
@@ -148,14 +151,26 @@ def _variants(config: CompileConfig, quantized: Path | None, dynamic: Path | Non
     methods = {"int8": quantized, "int8-dynamic": dynamic, "float": None}
     candidates = [
         Variant(name=f"{runtime}-{method}", runtime=runtime, quantized=folder)
-        for runtime in TARGETS
-        if why_not(runtime) is None
+        for runtime in _tried(per_word)
         for method, folder in methods.items()
         if _can_be_built(runtime, method, folder)
     ]
     names = {variant.name for variant in candidates}
     also = [one for one in _named(config.also, quantized) if one.name not in names]
     return candidates + also + further
+
+
+def _tried(per_word: bool) -> list[str]:
+    """Name the runtimes of this machine that can answer the task; the others are said."""
+    tried = []
+    for runtime in TARGETS:
+        if why_not(runtime) is not None:
+            continue
+        if reason := why_not_answering(runtime, per_word):
+            logger.info("%s is not tried: %s", runtime, reason)
+        else:
+            tried.append(runtime)
+    return tried
 
 
 def _named(runtimes: Sequence[str], quantized: Path | None) -> list[Variant]:

@@ -68,7 +68,7 @@ class Row:
         texts: "real lengths", or the number of tokens.
         engine: What the engine says it is.
         calls: Inferences that were timed.
-        p50_ms: Median latency at batch 1, text in to label out.
+        p50_ms: Median latency at batch 1, text in to answer out.
         p90_ms: 90th percentile.
         p99_ms: 99th percentile.
         cold_start_ms: Start of the process to the first answer.

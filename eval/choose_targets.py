@@ -43,7 +43,7 @@ class Tried:
         float_precision: Format of what is not INT8.
         agreement: Share of validation texts that get the float model's answer.
         accuracy: The task's metric on the validation split.
-        p50_ms: Median latency at batch 1, text in to label out.
+        p50_ms: Median latency at batch 1, text in to answer out.
         bytes: Of its files.
         int8_matmuls: Products with weights that run in INT8.
         float_weight_matmuls: Those that do not.

@@ -41,7 +41,7 @@ class Measurement:
     """What one process measured.
 
     Attributes:
-        latencies_ms: Text in to label out, shape (rounds, texts).
+        latencies_ms: Text in to answer out, shape (rounds, texts).
         cold_start_ms: Start of the process to its first answer; files may be in the page cache.
         open_ms: The part of it that opens the engine.
         warm_up_passes: Passes until it was steady.

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .results import Results
+from .wording import MetricWording
 
 
 def card_header(recipe: dict[str, Any], results: Results) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def card_header(recipe: dict[str, Any], results: Results) -> dict[str, Any]:
             {
                 "type": results.metric.lower(),
                 "value": round(value, 4),
-                "name": results.metric.capitalize(),
+                "name": MetricWording(results.metric).title,
             }
         ],
     }

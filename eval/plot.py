@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from .intervals import Interval
 from .results import LengthHistogram
-from .wording import milliseconds, percent, percent_range
+from .wording import MetricWording, milliseconds
 
 # Text stays text: it can be searched and read aloud, and takes the page's font.
 STYLE: dict[Any, Any] = {
@@ -70,23 +70,25 @@ class SliceBar:
     teacher: Interval
 
 
-def accuracy_against_latency(points: Sequence[Point]) -> str:
-    """Draw every point: accuracy with its interval over p50 with a whisker to p90.
+def accuracy_against_latency(points: Sequence[Point], metric: MetricWording) -> str:
+    """Draw every point: the metric with its interval over p50 with a whisker to p90.
 
     Points can be reached with the keyboard and say what they are; a dashed line joins those that no
     other beats in both.
     """
     with _figure(3.7) as (figure, axes):
-        _draw_front(axes, points)
+        _draw_front(axes, points, metric.scale)
         for number, point in enumerate(points, start=1):
-            _draw_point(axes, number, point)
+            _draw_point(axes, number, point, metric.scale)
         axes.set_xscale("log")
         _plain_log_ticks(axes, points)
         axes.set_xlabel("latency at batch 1, ms (logarithmic)")
-        axes.set_ylabel("test accuracy, %")
+        axes.set_ylabel(f"test {metric.axis}")
         axes.margins(x=0.12, y=0.08)
         axes.grid(color=GRID, zorder=0)
-        svg = _svg(figure, "plot", "Accuracy against latency", _described(points), "group")
+        svg = _svg(
+            figure, "plot", f"{metric.title} against latency", _described(points, metric), "group"
+        )
     for number, point in enumerate(points, start=1):
         svg = _reachable(svg, f"plot-point-{number}", f"{number}. {point.details}")
     return svg
@@ -101,13 +103,14 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     return front
 
 
-def slice_bars(name: str, title: str, slices: Sequence[SliceBar]) -> str:
-    """Draw accuracy on parts of the test texts, the engine's beside the teacher's.
+def slice_bars(name: str, title: str, slices: Sequence[SliceBar], metric: MetricWording) -> str:
+    """Draw the metric on parts of the test texts, the engine's beside the teacher's.
 
     Args:
         name: Prefix of the figure's ids.
         title: What the parts are.
         slices: One row a part.
+        metric: What is drawn.
     """
     with _figure(0.9 + 0.5 * len(slices)) as (figure, axes):
         for row, part in enumerate(slices):
@@ -115,23 +118,29 @@ def slice_bars(name: str, title: str, slices: Sequence[SliceBar]) -> str:
                 (-0.19, part.engine, SHIPS),
                 (0.19, part.teacher, OTHERS),
             ):
-                axes.barh(row + shift, 100 * interval.value, height=0.34, color=colour, zorder=2)
+                axes.barh(
+                    row + shift,
+                    metric.scale * interval.value,
+                    height=0.34,
+                    color=colour,
+                    zorder=2,
+                )
                 axes.hlines(
                     row + shift,
-                    100 * interval.low,
-                    100 * interval.high,
+                    metric.scale * interval.low,
+                    metric.scale * interval.high,
                     INK,
                     linewidth=1.4,
                     zorder=3,
                 )
         axes.set_yticks(range(len(slices)), [f"{one.name} ({one.examples})" for one in slices])
         axes.invert_yaxis()
-        axes.set_xlim(0, 100)
-        axes.set_xlabel("accuracy, %")
+        axes.set_xlim(0, metric.scale)
+        axes.set_xlabel(metric.axis)
         axes.grid(axis="x", color=GRID, zorder=0)
         rows = "; ".join(
-            f"{one.name}, {one.examples} texts: engine {percent(one.engine.value)} "
-            f"({percent_range(one.engine)}), teacher {percent(one.teacher.value)}"
+            f"{one.name}, {one.examples} texts: engine {metric.value(one.engine.value)} "
+            f"({metric.range(one.engine)}), teacher {metric.value(one.teacher.value)}"
             for one in slices
         )
         return _svg(figure, name, title, rows)
@@ -152,15 +161,15 @@ def length_histogram(lengths: LengthHistogram) -> str:
         return _svg(figure, "lengths", "Test texts by number of tokens", bins)
 
 
-def _draw_point(axes: Axes, number: int, point: Point) -> None:
+def _draw_point(axes: Axes, number: int, point: Point, scale: int) -> None:
     accuracy, colour = point.accuracy, SHIPS if point.ships else OTHERS
     drawn = axes.errorbar(
         point.p50_ms,
-        100 * accuracy.value,
+        scale * accuracy.value,
         xerr=[[0.0], [point.p90_ms - point.p50_ms]],
         yerr=[
-            [100 * (accuracy.value - accuracy.low)],
-            [100 * (accuracy.high - accuracy.value)],
+            [scale * (accuracy.value - accuracy.low)],
+            [scale * (accuracy.high - accuracy.value)],
         ],
         fmt="o",
         markersize=17,
@@ -173,7 +182,7 @@ def _draw_point(axes: Axes, number: int, point: Point) -> None:
     drawn[0].set_gid(f"point-{number}")
     axes.annotate(
         str(number),
-        (point.p50_ms, 100 * accuracy.value),
+        (point.p50_ms, scale * accuracy.value),
         ha="center",
         va="center_baseline",
         color="white",
@@ -182,11 +191,11 @@ def _draw_point(axes: Axes, number: int, point: Point) -> None:
     )
 
 
-def _draw_front(axes: Axes, points: Sequence[Point]) -> None:
+def _draw_front(axes: Axes, points: Sequence[Point], scale: int) -> None:
     front = pareto_front(points)
     axes.step(
         [one.p50_ms for one in front],
-        [100 * one.accuracy.value for one in front],
+        [scale * one.accuracy.value for one in front],
         where="post",
         linestyle="--",
         linewidth=1.2,
@@ -195,9 +204,10 @@ def _draw_front(axes: Axes, points: Sequence[Point]) -> None:
     )
 
 
-def _described(points: Sequence[Point]) -> str:
+def _described(points: Sequence[Point], metric: MetricWording) -> str:
     said = "; ".join(
-        f"{number}. {point.title}: {percent(point.accuracy.value)}, {milliseconds(point.p50_ms)}"
+        f"{number}. {point.title}: {metric.value(point.accuracy.value)}, "
+        f"{milliseconds(point.p50_ms)}"
         for number, point in enumerate(points, start=1)
     )
     return f"{said}. Not beaten in both: {', '.join(one.title for one in pareto_front(points))}"

@@ -17,6 +17,7 @@ from .evaluate import summarize
 from .model_card import card_header, data_name
 from .report_file import SCHEMA_VERSION, Report, StageRecord, report_json
 from .results import ArtifactResult, Results, read_results
+from .wording import MetricWording
 
 SUMMARY_COLUMNS = (
     "recipe",
@@ -44,11 +45,10 @@ CSV_COLUMNS = (
     "total_bytes",
     "peak_bytes",
 )
-SLICES = {"class": "Accuracy by class", "tokens": "Accuracy by length in tokens"}
+SLICES = {"class": "by class", "tokens": "by length in tokens"}
 FILTERS = (
     wording.percent,
     wording.percent_range,
-    wording.points,
     wording.milliseconds,
     wording.size,
     wording.times,
@@ -158,6 +158,7 @@ def _render(template: str, report: Report) -> str:
     return environment.get_template(template).render(
         report=report,
         results=results,
+        metric=MetricWording(results.metric),
         summary=report.summary,
         stages=stages,
         recipe_name=report.recipe["name"],
@@ -184,14 +185,17 @@ def _yaml(value: dict[str, Any]) -> str:
 
 def _figures(results: Results) -> dict[str, Any]:
     """Everything drawn, as SVG."""
+    metric = MetricWording(results.metric)
     parts = {
-        title: plot.slice_bars(f"by-{by}", title, bars)
+        f"{metric.title} {title}": plot.slice_bars(
+            f"by-{by}", f"{metric.title} {title}", bars, metric
+        )
         for by, title in SLICES.items()
         if (bars := _slice_bars(results, by))
     }
     points = points_of(results)
     return {
-        "figure": plot.accuracy_against_latency(points),
+        "figure": plot.accuracy_against_latency(points, metric),
         "details": [point.details for point in points],
         "front": [point.title for point in plot.pareto_front(points)],
         "lengths": plot.length_histogram(results.lengths),
@@ -201,24 +205,25 @@ def _figures(results: Results) -> dict[str, Any]:
 
 def points_of(results: Results) -> list[plot.Point]:
     """Every artifact, as the plot shows it."""
+    metric = MetricWording(results.metric)
     return [
         plot.Point(
             title=result.artifact.title,
             accuracy=result.accuracy,
             p50_ms=result.latency.p50_ms,
             p90_ms=result.latency.p90_ms,
-            details=_details(result),
+            details=_details(result, metric),
             ships=result.artifact.name == results.engine,
         )
         for result in results.artifacts
     ]
 
 
-def _details(result: ArtifactResult) -> str:
+def _details(result: ArtifactResult, metric: MetricWording) -> str:
     latency = result.latency
     return (
-        f"{result.artifact.title}: accuracy {wording.percent(result.accuracy.value)} "
-        f"({wording.percent_range(result.accuracy)}); p50 {wording.milliseconds(latency.p50_ms)}, "
+        f"{result.artifact.title}: {metric.name} {metric.value(result.accuracy.value)} "
+        f"({metric.range(result.accuracy)}); p50 {wording.milliseconds(latency.p50_ms)}, "
         f"p90 {wording.milliseconds(latency.p90_ms)}, p99 {wording.milliseconds(latency.p99_ms)}; "
         f"weights {wording.size(result.footprint.weights_bytes)}, peak memory "
         f"{wording.size(result.peak_bytes)}"

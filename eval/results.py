@@ -43,7 +43,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Latency at batch 1, text in to label out, over all texts and rounds.
+    """Latency at batch 1, text in to answer out, over all texts and rounds.
 
     Attributes:
         p50_ms: Median.

@@ -83,7 +83,7 @@ class ScoreResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How fast an artifact is at batch 1, text in to label out.
+    """How fast an artifact is at batch 1, text in to answer out.
 
     Attributes:
         p50_ms: Median latency.

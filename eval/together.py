@@ -17,7 +17,7 @@ from pocketbert.deploy.bundle import MANIFEST, hash_file
 
 from . import plot
 from .intervals import Interval
-from .wording import milliseconds, percent, percent_range, size
+from .wording import MetricWording, milliseconds, size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,8 @@ class Entry:
         run: Name of the recipe.
         device: Processor that it was measured on.
         target: Target of the bundle.
-        accuracy: On the run's test texts.
+        metric: What the run's task is judged by.
+        accuracy: Its value on the run's test texts.
         p50_ms: Median latency at batch 1.
         p90_ms: 90th percentile.
         p99_ms: 99th percentile.
@@ -39,6 +40,7 @@ class Entry:
     run: str
     device: str
     target: str
+    metric: MetricWording
     accuracy: Interval
     p50_ms: float
     p90_ms: float
@@ -56,8 +58,8 @@ class Entry:
         """What is said of it when it is pointed at."""
         energy = "" if self.energy_mj is None else f", {self.energy_mj:.3g} mJ"
         return (
-            f"{self.title}: accuracy {percent(self.accuracy.value)} "
-            f"({percent_range(self.accuracy)}); p50 {milliseconds(self.p50_ms)}, p90 "
+            f"{self.title}: {self.metric.name} {self.metric.value(self.accuracy.value)} "
+            f"({self.metric.range(self.accuracy)}); p50 {milliseconds(self.p50_ms)}, p90 "
             f"{milliseconds(self.p90_ms)}, p99 {milliseconds(self.p99_ms)}; weights "
             f"{size(self.weights_bytes)}{energy}"
         )
@@ -94,6 +96,9 @@ def write_together(out: Path, runs: Sequence[Path], devices: Sequence[Path]) -> 
         )
         for entry in entries
     ]
+    # Runs of different tasks stand on one axis; each is written in its own metric.
+    metrics = {entry.metric for entry in entries}
+    metric = metrics.pop() if len(metrics) == 1 else MetricWording("metric")
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -101,11 +106,12 @@ def write_together(out: Path, runs: Sequence[Path], devices: Sequence[Path]) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for show in (percent, percent_range, milliseconds, size):
+    for show in (milliseconds, size):
         environment.filters[show.__name__] = show
     page = environment.get_template("together.html.jinja").render(
         entries=entries,
-        figure=plot.accuracy_against_latency(points),
+        metric=metric,
+        figure=plot.accuracy_against_latency(points, metric),
         details=[point.details for point in points],
         front=[point.title for point in plot.pareto_front(points)],
     )
@@ -122,6 +128,7 @@ def _of_run(report: dict[str, Any]) -> Entry:
         run=report["recipe"]["name"],
         device=results["environment"]["cpu"],
         target=engine["engine"].partition(":")[0],
+        metric=_metric(report),
         accuracy=Interval(**engine["accuracy"]),
         p50_ms=latency["p50_ms"],
         p90_ms=latency["p90_ms"],
@@ -150,6 +157,7 @@ def _of_device(path: Path, reports: dict[str, dict[str, Any]]) -> list[Entry]:
                 run=report["recipe"]["name"],
                 device=f"{measured['environment']['cpu']}, {row['texts']}",
                 target=row["target"],
+                metric=_metric(report),
                 accuracy=Interval(**_engine(report)["accuracy"]),
                 p50_ms=row["p50_ms"],
                 p90_ms=row["p90_ms"],
@@ -159,6 +167,11 @@ def _of_device(path: Path, reports: dict[str, dict[str, Any]]) -> list[Entry]:
             )
         )
     return entries
+
+
+def _metric(report: dict[str, Any]) -> MetricWording:
+    # Reports of before there were other metrics do not name theirs.
+    return MetricWording(report["results"].get("metric", "accuracy"))
 
 
 def _engine(report: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Measured values in words and figures: nothing is said that its interval does not carry."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .intervals import Interval
@@ -47,6 +48,61 @@ def times_range(by_round: tuple[float, ...]) -> str:
     return f"{_three_digits(min(by_round))} to {_three_digits(max(by_round))}"
 
 
+@dataclass(frozen=True)
+class MetricWording:
+    """How the task's metric is called and written: accuracy in percent, others as they are.
+
+    Attributes:
+        name: As the task's measure calls it.
+    """
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        """At the start of a heading: `Entity F1`."""
+        return self.name[:1].upper() + self.name[1:]
+
+    @property
+    def in_percent(self) -> bool:
+        """Whether it is a share of the texts; a correlation or an F1 is none."""
+        return self.name == "accuracy"
+
+    @property
+    def scale(self) -> int:
+        """What a plot multiplies its values by."""
+        return 100 if self.in_percent else 1
+
+    @property
+    def axis(self) -> str:
+        """What the axis of a plot says: `accuracy, %`."""
+        return f"{self.name}, %" if self.in_percent else self.name
+
+    @property
+    def difference_unit(self) -> str:
+        """Behind the heading of a column of differences."""
+        return ", points" if self.in_percent else ""
+
+    def value(self, value: float) -> str:
+        """`91.4%`, or `0.914`."""
+        return percent(value) if self.in_percent else _three_decimals(value)
+
+    def range(self, interval: Interval) -> str:
+        """`89.4 to 93.1%`, or `0.894 to 0.931`."""
+        if self.in_percent:
+            return percent_range(interval)
+        return f"{self.value(interval.low)} to {self.value(interval.high)}"
+
+    def difference(self, interval: Interval) -> str:
+        """`-1.2 (-2.3 to -0.1)`, or `-0.012 (-0.023 to -0.001)`."""
+        if self.in_percent:
+            return points(interval)
+        value, low, high = (
+            _signed_three_decimals(end) for end in (interval.value, interval.low, interval.high)
+        )
+        return f"{value} ({low} to {high})"
+
+
 def p_value(p: float | None) -> str:
     """Two significant digits, or that it is tiny; nothing where there is no test."""
     if p is None:
@@ -83,30 +139,32 @@ def headline(results: Results) -> list[str]:
     assert engine.to_teacher is not None
     assert engine.to_baseline is not None
     return [
-        _accuracy_sentence(results, teacher, engine, engine.to_teacher),
+        _metric_sentence(results, teacher, engine, engine.to_teacher),
         f"It answers a text in {milliseconds(engine.latency.p50_ms)} (median; 99% within "
         f"{milliseconds(engine.latency.p99_ms)}): {_speed(engine.to_teacher)} as the teacher in "
         f"PyTorch and {_speed(engine.to_baseline)} as the teacher in ONNX Runtime, FP32.",
         f"Its weights take {size(engine.footprint.weights_bytes)} instead of "
         f"{size(teacher.footprint.weights_bytes)}, and its process "
         f"{size(engine.peak_bytes)} of memory at its peak instead of {size(teacher.peak_bytes)}.",
-        f"It gives the teacher's label on {percent(engine.to_teacher.agreement.value)} of the test "
-        f"texts ({percent_range(engine.to_teacher.agreement)}).",
+        f"It gives the teacher's answer on {percent(engine.to_teacher.agreement.value)} of the "
+        f"test texts ({percent_range(engine.to_teacher.agreement)}).",
     ]
 
 
-def _accuracy_sentence(
+def _metric_sentence(
     results: Results, teacher: ArtifactResult, engine: ArtifactResult, comparison: Comparison
 ) -> str:
+    metric = MetricWording(results.metric)
     sentence = (
         f"The engine keeps {percent(comparison.retention.value)} of the teacher's "
-        f"{results.metric} "
+        f"{metric.name} "
         f"({100 * results.confidence:g}% interval {percent_range(comparison.retention)}): "
-        f"{percent(engine.accuracy.value)} against {percent(teacher.accuracy.value)}"
+        f"{metric.value(engine.accuracy.value)} against {metric.value(teacher.accuracy.value)}"
     )
     if comparison.difference.holds(0):
         return f"{sentence}, no measurable difference on {results.split_sizes['test']} test texts."
-    return f"{sentence}, a difference of {points(comparison.difference)} percentage points."
+    unit = " percentage points" if metric.in_percent else ""
+    return f"{sentence}, a difference of {metric.difference(comparison.difference)}{unit}."
 
 
 def _speed(comparison: Comparison) -> str:
@@ -124,3 +182,13 @@ def _three_digits(value: float) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", MINUS) if abs(value) >= 0.05 else "0.0"
+
+
+def _three_decimals(value: float) -> str:
+    """0.8074 -> `0.807`; a correlation may be negative."""
+    return f"{value:.3f}".replace("-", MINUS)
+
+
+def _signed_three_decimals(value: float) -> str:
+    """0.0124 -> `+0.012`."""
+    return f"{value:+.3f}".replace("-", MINUS) if abs(value) >= 0.0005 else "0.000"

@@ -82,7 +82,7 @@ def warm_up(engine: Engine, texts: list[str]) -> int:
 
 
 def time_texts(engine: Engine, texts: list[str]) -> list[float]:
-    """Milliseconds from text in to label out, one text at a time."""
+    """Milliseconds from text in to answer out, one text at a time."""
     latencies_ms = []
     for text in texts:
         started_ns = time.perf_counter_ns()

@@ -121,11 +121,12 @@ def _sizes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Diff
 def _results(reports: list[dict[str, Any]], engines: list[Any]) -> Iterator[Difference]:
     """Accuracy and latency; two runs that do not share their data or machine are not compared."""
     tests = [report["results"]["data_fingerprint"] for report in reports]
+    metrics = [report["results"].get("metric", "accuracy") for report in reports]
     accuracy = [Interval(**engine["accuracy"]) for engine in engines]
     yield Difference(
-        what="accuracy",
-        first=_interval(accuracy[0]),
-        second=_interval(accuracy[1]),
+        what=" and ".join(dict.fromkeys(metrics)),
+        first=screen.metric_interval(metrics[0], engines[0]["accuracy"]),
+        second=screen.metric_interval(metrics[1], engines[1]["accuracy"]),
         verdict=_apart(*accuracy, better="more accurate", worse="less accurate")
         if tests[0] == tests[1]
         else "not comparable: other test texts",

@@ -51,7 +51,7 @@ def _accuracy(report: "AccuracyReport") -> None:
     screen.write(
         f"INT8 on {report.texts:,} validation texts: accuracy "
         f"{screen.percent(report.int8_accuracy)}, float {screen.percent(report.float_accuracy)}; "
-        f"the float model's label on {screen.percent(report.int8_agreement)}"
+        f"the float model's answer on {screen.percent(report.int8_agreement)}"
     )
     screen.table(
         ["layer", "alone: nats", "alone: agrees", "without: points", "outliers", "weights off by"],
@@ -69,7 +69,7 @@ def _accuracy(report: "AccuracyReport") -> None:
         f"suggested in float: {names}\n"
         f"  measured: accuracy {screen.percent(report.suggested_accuracy)} "
         f"({100 * gain.value:+.1f} points, {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), "
-        f"the float model's label on {screen.percent(report.suggested_agreement)}, "
+        f"the float model's answer on {screen.percent(report.suggested_agreement)}, "
         f"{report.p50_ratio_to_int8:.2f} times the latency of all in INT8\n"
         + ("  no measurable difference: all in INT8 is as good\n" if gain.holds(0) else "")
         + "  remedy: quantize.guard does this on every run (max_drop, min_agreement)"

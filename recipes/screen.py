@@ -181,12 +181,13 @@ def read_report(folder: Path) -> dict[str, Any]:
 def result_table(report: Mapping[str, Any]) -> None:
     """Print every artifact of a report."""
     rows = []
+    metric = report["results"].get("metric", "accuracy")
     for result in report["results"]["artifacts"]:
         to_teacher, to_baseline = result["to_teacher"], result["to_baseline"]
         rows.append(
             [
                 result["artifact"]["title"],
-                _interval(result["accuracy"]),
+                metric_interval(metric, result["accuracy"]),
                 _interval(to_teacher["retention"]) if to_teacher else "",
                 f"{result['latency']['p50_ms']:.3g} ms",
                 f"{to_teacher['p50_ratio']:.3g}x" if to_teacher else "",
@@ -194,7 +195,6 @@ def result_table(report: Mapping[str, Any]) -> None:
                 megabytes(result["footprint"]["weights_bytes"]),
             ]
         )
-    metric = report["results"].get("metric", "accuracy")
     headings = ["", metric, "of the teacher's", "p50", "PyTorch", "ONNX Runtime", "weights"]
     table(headings, rows, title=str(report["recipe"]["name"]))
 
@@ -203,12 +203,13 @@ def compared(reports: Mapping[Path, Mapping[str, Any]]) -> None:
     """Print one row for each of several runs."""
     rows = []
     for report in reports.values():
-        summary = report["summary"]
+        summary, metric = report["summary"], report["results"].get("metric", "accuracy")
         rows.append(
             [
                 str(report["recipe"]["name"]),
-                percent(summary["teacher_accuracy"]),
-                percent(summary["engine_accuracy"]),
+                metric,
+                metric_value(metric, summary["teacher_accuracy"]),
+                metric_value(metric, summary["engine_accuracy"]),
                 percent(summary["retention"]),
                 f"{summary['p50_ratio_pytorch']:.3g}x",
                 f"{summary['p50_ratio_onnxruntime']:.3g}x",
@@ -216,7 +217,17 @@ def compared(reports: Mapping[Path, Mapping[str, Any]]) -> None:
                 f"{summary['wall_s']:,.0f} s",
             ]
         )
-    headings = ["", "teacher", "engine", "kept", "PyTorch", "ONNX Runtime", "smaller", "work"]
+    headings = [
+        "",
+        "metric",
+        "teacher",
+        "engine",
+        "kept",
+        "PyTorch",
+        "ONNX Runtime",
+        "smaller",
+        "work",
+    ]
     table(headings, rows)
 
 
@@ -237,7 +248,7 @@ def scored(found: Mapping[str, Any]) -> None:
         write(str(score["engine"]))
         rows = {
             "examples": f"{score['examples']:,}",
-            score["metric"]: _interval(score["accuracy"]),
+            score["metric"]: metric_interval(score["metric"], score["accuracy"]),
         }
         rows |= {name: f"{value:.4f}" for name, value in score["further"].items()}
         if score["macro_f1"]:
@@ -256,8 +267,8 @@ def scored(found: Mapping[str, Any]) -> None:
             [
                 f"{part['by']}: {part['name']}",
                 f"{part['examples']:,}",
-                _interval(part["accuracy"]),
-                _interval(part["difference"]) if part["difference"] else "",
+                metric_interval(score["metric"], part["accuracy"]),
+                metric_interval(score["metric"], part["difference"]) if part["difference"] else "",
             ]
             for part in score["slices"]
         ]
@@ -291,14 +302,14 @@ def _compared_pairwise(paired: Mapping[str, Any]) -> None:
     write(f"{paired['ours']} against {paired['theirs']}: {paired['verdict']}")
     ours, theirs = paired["seeds"]
     our_accuracy, their_accuracy = (
-        percent(paired["our_accuracy"]),
-        percent(paired["their_accuracy"]),
+        metric_value(paired["metric"], paired["our_accuracy"]),
+        metric_value(paired["metric"], paired["their_accuracy"]),
     )
     rows = {
         paired["metric"]: f"{our_accuracy} against {their_accuracy}",
-        "difference": _interval(paired["difference"]),
+        "difference": metric_interval(paired["metric"], paired["difference"]),
         "kept": _interval(paired["retention"]),
-        "same label": _interval(paired["agreement"]),
+        "same answer": _interval(paired["agreement"]),
         "flips": f"{paired['to_wrong']:,} to wrong, {paired['to_right']:,} to right",
     }
     if paired["mcnemar_p"] is not None:
@@ -400,6 +411,19 @@ def diagnosed(diagnosis: "Diagnosis") -> None:
 def percent(fraction: float) -> str:
     """0.914 -> `91.4 %`."""
     return f"{100 * fraction:.1f} %"
+
+
+def metric_value(metric: str, value: float) -> str:
+    """Accuracy in percent, every other metric as the number that it is."""
+    return percent(value) if metric == "accuracy" else f"{value:.3f}"
+
+
+def metric_interval(metric: str, interval: Mapping[str, float]) -> str:
+    """A metric with its interval: `91.4 % (89.4 to 93.1)`, or `0.807 (0.781 to 0.832)`."""
+    if metric == "accuracy":
+        return _interval(interval)
+    value, low, high = (interval[end] for end in ("value", "low", "high"))
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def megabytes(count: float) -> str:

@@ -43,6 +43,7 @@ class Row:
         build: `module:function` of (bundle, target, rebuild, fallback) -> what was done, that
             builds on this machine what opening needs; empty if targets run as they are.
         why_not_built: `module:function` of (root, target) that says why that is not there, or None.
+        per_word: Whether it gives back logits of every word, and not of whole texts alone.
     """
 
     open_target: str
@@ -51,6 +52,7 @@ class Row:
     why_not: str = ""
     build: str = ""
     why_not_built: str = ""
+    per_word: bool = True
 
 
 RUNNERS: dict[str, Row] = {
@@ -69,6 +71,7 @@ RUNNERS: dict[str, Row] = {
         why_not="pocketbert.deploy.tensorrt_gpu:why_no_gpu",
         build="pocketbert.deploy.tensorrt_here:build",
         why_not_built="pocketbert.deploy.tensorrt_here:why_not_built",
+        per_word=False,
     ),
 }
 
@@ -79,6 +82,13 @@ def why_not(runtime: str) -> str | None:
     if find_spec(row.package) is None:
         return f"{row.package} is not installed ({row.install})"
     return _named(row.why_not)() if row.why_not else None
+
+
+def why_not_answering(runtime: str, per_word: bool) -> str | None:
+    """Say why a runtime cannot answer a task, per word or per text; None if it can."""
+    if per_word and not RUNNERS[runtime].per_word:
+        return f"{runtime}'s runner takes one answer a text, and this task has one for every word"
+    return None
 
 
 def needs_building(runtime: str) -> bool:

@@ -14,7 +14,7 @@ SAME = 0.1  # standard deviations
 class Pearson(Measure):
     """Correlation with the labels; a function of five means, so that resampling is cheap."""
 
-    name = "pearson"
+    name = "Pearson correlation"
 
     def statistics(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> NDArray[np.float64]:
         """Return five numbers for each example. Shape: (examples, 5)."""

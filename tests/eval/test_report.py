@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -7,7 +8,7 @@ import pytest
 
 from pocketbert.eval import wording
 from pocketbert.eval.report import SUMMARY_COLUMNS, summary_table, write_report
-from pocketbert.eval.results import read_results
+from pocketbert.eval.results import read_results, write_results
 
 VOID = {"meta", "br", "link", "img", "hr"}
 TASK = {"kind": "text-classification", "labels": ["<bad>", "good"], "max_length": 32}
@@ -189,3 +190,17 @@ def test_without_a_choice_there_is_no_table_of_targets(evaluation, tmp_path):
     write_report(out=tmp_path, evaluation=evaluation, recipe=RECIPE, stages=STAGES[:2])
     assert "Targets that were tried" not in (tmp_path / "report.html").read_text()
     assert "Targets that were tried" not in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["report.html", "report.md", "README.md"])
+def test_nothing_is_called_accuracy_that_is_none(evaluation, tmp_path, file):
+    results = replace(read_results(evaluation), metric="entity F1")
+    write_results(results, tmp_path)
+    write_report(out=tmp_path / "report", evaluation=tmp_path, recipe=RECIPE, stages=STAGES)
+    text = (tmp_path / "report" / file).read_text()
+    shown = re.sub(r"(?s)<style>.*?</style>|#accuracy|id=\"accuracy\"", "", text)
+    assert re.findall(r"(?i).{0,30}accuracy.{0,30}|.{0,30}McNemar.{0,30}", shown) == []
+    assert "entity F1" in shown
+    engine = results.of(results.engine).accuracy
+    assert f"{engine.value:.3f}" in shown
+    assert f"{engine.low:.3f} to {engine.high:.3f}" in shown

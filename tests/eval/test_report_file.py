@@ -9,6 +9,7 @@ from pocketbert.eval.intervals import Interval
 from pocketbert.eval.plot import SliceBar, pareto_front, slice_bars
 from pocketbert.eval.report import CSV_COLUMNS, points_of, write_report
 from pocketbert.eval.report_file import SCHEMA, read_report, report_schema
+from pocketbert.eval.wording import MetricWording
 
 RECIPE = {
     "name": "tiny",
@@ -68,14 +69,15 @@ def test_bars_show_engine_and_teacher_on_every_part():
         )
         for name in ("<bad>", "good")
     ]
-    root = ElementTree.fromstring(slice_bars("by-class", "By class", parts).replace("xlink:", ""))
+    drawn = slice_bars("by-class", "By class", parts, MetricWording("accuracy"))
+    root = ElementTree.fromstring(drawn.replace("xlink:", ""))
     assert root.find("desc").text == (
         "<bad>, 40 texts: engine 80.0% (70.0 to 90.0%), teacher 85.0%; "
         "good, 40 texts: engine 80.0% (70.0 to 90.0%), teacher 85.0%"
     )
-    drawn = "".join(root.itertext())
-    assert "<bad> (40)" in drawn
-    assert "good (40)" in drawn
+    said = "".join(root.itertext())
+    assert "<bad> (40)" in said
+    assert "good (40)" in said
 
 
 def test_the_front_holds_what_no_other_beats_in_both(report):

@@ -73,3 +73,27 @@ def test_headline_says_slow_when_it_is_slower(evaluation):
 )
 def test_figures(shown, expected):
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "value", "interval", "difference"),
+    [
+        ("accuracy", "Accuracy", "91.4%", "89.4 to 93.1%", "+1.2 (\u22120.3 to +2.4)"),
+        ("entity F1", "Entity F1", "0.914", "0.894 to 0.931", "+0.012 (\u22120.003 to +0.024)"),
+    ],
+)
+def test_only_accuracy_is_in_percent(name, title, value, interval, difference):
+    metric = wording.MetricWording(name)
+    assert metric.title == title
+    assert metric.value(0.9143) == value
+    assert metric.range(Interval(0.9143, 0.894, 0.931)) == interval
+    assert metric.difference(Interval(0.012, -0.003, 0.024)) == difference
+
+
+def test_headline_names_the_metric(evaluation):
+    results = replace(read_results(evaluation), metric="Pearson correlation")
+    engine = results.of("engine-int8").accuracy.value
+    first = wording.headline(results)[0]
+    assert "of the teacher's Pearson correlation (" in first
+    assert f": {engine:.3f} against 0." in first
+    assert "points" not in first

@@ -1,5 +1,7 @@
 """What is particular to a kind of task."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,7 +15,10 @@ from pocketbert.compress.texts import Text
 from pocketbert.compress.thresholds import best_thresholds
 from pocketbert.compress.word_tags import Span, Word, entities, tag_names, tags_of
 from pocketbert.deploy.bundle import read_bundle
+from pocketbert.deploy.compile import compile_bundle
+from pocketbert.deploy.config import CompileConfig
 from pocketbert.deploy.engine import Engine
+from pocketbert.deploy.runners import RUNNERS
 from pocketbert.deploy.tokenizer import Tokenizer
 from pocketbert.eval.tasks import MEASURES
 
@@ -170,3 +175,24 @@ def test_words_behind_the_longest_input_count_as_missed():
     truth = np.array([[1, 0, 1]])
     logits = np.array([[[0, 9, 0], [9, 0, 0], [np.nan] * 3]], dtype=np.float32)
     assert MEASURES["token-classification"](names).value(logits, truth) == pytest.approx(2 / 3)
+
+
+def test_auto_leaves_out_what_answers_whole_texts_alone(chain_of, tmp_path, monkeypatch, caplog):
+    """TensorRT as if this machine had it: its runner gives back one row a text."""
+    here = replace(RUNNERS["tensorrt"], package="numpy", why_not="", build="", why_not_built="")
+    monkeypatch.setitem(RUNNERS, "tensorrt", here)
+    chain = chain_of("token-classification")
+    with caplog.at_level("INFO"):
+        compile_bundle(
+            out=tmp_path,
+            config=CompileConfig(target="auto"),
+            data=chain.root / "data",
+            exported=chain.root / "exported",
+            quantized=chain.root / "quantized",
+            lineage={},
+            name="tiny",
+        )
+    runtimes = {target.runtime for target in read_bundle(tmp_path / "bundle").manifest.targets}
+    assert "onnxruntime" in runtimes
+    assert "tensorrt" not in runtimes
+    assert "tensorrt is not tried: tensorrt's runner takes one answer a text" in caplog.text
