@@ -14,12 +14,14 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from .config import HALVES, HEAD, Truncation, halves
+from .config import CONTEXT, HALVES, HEAD, Truncation, halves
+from .context_windows import context_offsets, windows_of
 from .data import Examples, load_description, load_split
 from .errors import ModelError
 from .labelling import UNLABELLED
 from .split import Split
 from .texts import parts
+from .window_labels import window_labels
 from .word_tags import Span, tags_of, words_of
 
 
@@ -31,7 +33,8 @@ class TokenizedExamples(Dataset[dict[str, Any]]):
         input_ids: Token ids of each example.
         labels: As the task's labelling has them, for every token where words are labelled.
         extras: Sequences of per-example tensors, by the name the model takes them under.
-        per_token: Labels are one number for every token; -100 for what is not a word's first one.
+        per_token: Labels are one number for every token; -100 for what is not answered, such as
+            what is not a word's first one.
     """
 
     input_ids: list[list[int]]
@@ -62,8 +65,10 @@ def tokenize(
     """Encode every text with at most `max_length` tokens; of `windows` the first one.
 
     Of a pair the longer text is cut first. Where spans are labelled, the first token of each word
-    gets its tag.
+    gets its tag. Of a context each window is an example of its own.
     """
+    if truncation.keep == CONTEXT:
+        return _windows(examples, tokenizer, max_length, truncation.window_overlap)
     columns = [list(column) for column in zip(*map(parts, examples.texts), strict=True)]
     # Losses of several labels at once want them as probabilities.
     labels = examples.labels.astype(float) if examples.labels.ndim == 2 else examples.labels
@@ -84,6 +89,25 @@ def tokenize(
     if len(columns) == 2:
         extras["token_type_ids"] = [torch.tensor(one.type_ids) for one in encoded.encodings]
     return TokenizedExamples(encoded["input_ids"], labels.tolist(), extras)
+
+
+def _windows(
+    examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int, overlap: int
+) -> TokenizedExamples:
+    questions, contexts = zip(*map(parts, examples.texts), strict=True)
+    encodings = tokenizer(list(questions), list(contexts), verbose=False).encodings
+    windows, labels = [], []
+    for encoding, answers in zip(encodings, examples.labels, strict=True):
+        offsets = context_offsets(encoding)
+        for window in windows_of(encoding, max_length, overlap):
+            windows.append(window)
+            labels.append(window_labels(window, offsets, answers))
+    return TokenizedExamples(
+        [window.ids for window in windows],
+        labels,
+        {"token_type_ids": [torch.tensor(window.type_ids) for window in windows]},
+        per_token=True,
+    )
 
 
 def _token_labels(encoding: Any, spans: Sequence[Span]) -> list[int]:

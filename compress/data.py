@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from .config import (
     HEAD,
-    TASK_KINDS,
     ColumnsConfig,
     DataConfig,
     PypiSource,
@@ -33,6 +32,7 @@ from .word_tags import Span
 
 logger = logging.getLogger(__name__)
 
+KEYS = ("text", "together")
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -44,7 +44,7 @@ class Examples:
         texts: The raw texts.
         labels: As the task's labelling has them: class numbers or numbers (examples,), 0 or 1 for
             each label (examples, labels), two numbers where texts are compared (examples, 2), or a
-            tuple of spans for each example (examples,).
+            tuple of spans for each example (examples,), of the second text where there are two.
     """
 
     texts: list[Text]
@@ -102,7 +102,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         labelling.check(name, values[name], task.labels)
     description: dict[str, Any] = {
         "kind": task.kind,
-        "pairs": config.columns.pair is not None and not TASK_KINDS[task.kind].vectors,
+        "pairs": not isinstance(splits["train"][0].text, str),
         "labels": list(labelling.names(task.labels)),
         "max_length": task.max_length,
         "truncation": asdict(task.long_texts),
@@ -240,8 +240,13 @@ def _place(source: Source) -> str | Path:
 
 
 def _without(examples: list[Example], others: Sequence[Example]) -> list[Example]:
-    held_out = {normalise(other.text) for other in others}
-    return [example for example in examples if normalise(example.text) not in held_out]
+    """Leave out what is held out, by its text and by what it stays together with."""
+    texts, together = ({normalise(getattr(other, key)) for other in others} for key in KEYS)
+    return [
+        example
+        for example in examples
+        if normalise(example.text) not in texts and normalise(example.together) not in together
+    ]
 
 
 def _check_sizes(splits: dict[Split, list[Example]]) -> None:

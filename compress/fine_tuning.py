@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
 from .batches import TokenizedExamples, tokenize_split
@@ -35,7 +36,7 @@ def fine_tune(
     )
     assert config.training is not None  # recipes see to it
     result = fit(
-        model,
+        _WithLoss(model, judge) if judge.own_loss else model,
         train,
         validation,
         tokenizer,
@@ -61,6 +62,19 @@ def fine_tune(
     )
     forget_checkpoints(out / "checkpoints")
     return summarize(model, result, len(validation))
+
+
+class _WithLoss(nn.Module):
+    """A model that learns by the task's loss, because transformers gives it another."""
+
+    def __init__(self, model: PreTrainedModel, task: Judge) -> None:
+        super().__init__()
+        self.model, self.task = model, task
+
+    def forward(self, labels: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
+        """Return loss () and logits of a batch."""
+        logits = self.model(**inputs).logits
+        return {"loss": self.task.loss(logits, labels), "logits": logits}
 
 
 def _read_by(model: PreTrainedModel, examples: TokenizedExamples) -> TokenizedExamples:

@@ -168,7 +168,9 @@ def load_checkpoint(
     if TASK_KINDS[kind].vectors:
         return _load_embedder(folder, vector_width)
     problem_type = TASK_KINDS[kind].problem_type
-    told = {"problem_type": problem_type} if problem_type else {}
+    told: dict[str, Any] = {"problem_type": problem_type} if problem_type else {}
+    if TASK_KINDS[kind].context:  # transformers' class for questions has this name for its head
+        told["key_mapping"] = {r"^qa_outputs\.": "classifier."}
     try:
         model: PreTrainedModel = auto_class(kind).from_pretrained(
             folder,

@@ -53,11 +53,17 @@ def _loss_without(
     layer: int,
     model: BertClassifier,
     batches: Sequence[dict[str, Tensor]],
-    answers: Tensor,
+    answers: list[Tensor],
     task: SupervisedTask,
 ) -> float:
     with _without(layer, model):
-        return float(task.divergence(_answers(model, batches, task), answers))
+        without = _answers(model, batches, task)
+    # Batch by batch: where rows are over tokens, they are as long as the batch.
+    sums = [
+        float(task.divergence(ours, theirs)) * len(theirs)
+        for ours, theirs in zip(without, answers, strict=True)
+    ]
+    return sum(sums) / sum(map(len, answers))
 
 
 @contextmanager
@@ -74,6 +80,6 @@ def _without(layer: int, model: BertClassifier) -> Iterator[None]:
 @torch.no_grad()
 def _answers(
     model: BertClassifier, batches: Sequence[dict[str, Tensor]], task: SupervisedTask
-) -> Tensor:
-    """Shape: (rows, labels)."""
-    return torch.cat([task.rows(run_with_states(model, one, ()).logits, one) for one in batches])
+) -> list[Tensor]:
+    """Return those of each batch. Shape: (rows, labels)."""
+    return [task.rows(run_with_states(model, one, ()).logits, one) for one in batches]

@@ -12,6 +12,7 @@ from typing import Any
 from .config import ColumnsConfig
 from .conll import read_sentences
 from .errors import DataError, UserError
+from .squad import read_questions
 from .texts import Text
 
 NUMBERS = {2: "two", 3: "three"}
@@ -21,6 +22,7 @@ ENDINGS = {
     ".jsonl": "jsonl",
     ".parquet": "parquet",
     ".conll": "conll",
+    ".json": "squad",
 }
 
 
@@ -58,7 +60,8 @@ def read_table(
         path: The file.
         columns: All by name, or all by position in a file without header.
         file_format: `csv`, `tsv`, `jsonl`, `parquet`, `auto` by the file's ending, `text`, one
-            unlabelled text a line, or `conll`, a word and its tag a line, which needs no columns.
+            unlabelled text a line, `conll`, a word and its tag a line, or `squad`, questions on
+            paragraphs; the last two need no columns.
         encoding: Of the text formats.
 
     Raises:
@@ -74,6 +77,8 @@ def read_table(
         rows = _lines(_decode(path, encoding))
     elif kind == "conll":
         rows = (Row(*sentence) for sentence in read_sentences(path, _decode(path, encoding)))
+    elif kind == "squad":
+        rows = (Row(*asked) for asked in read_questions(path, _decode(path, encoding)))
     elif kind == "parquet":
         rows = _parquet_rows(path, columns)
     elif kind == "jsonl":

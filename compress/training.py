@@ -39,6 +39,10 @@ class Judge(Protocol):
     """How the validation split is judged, as `tasks.task.SupervisedTask` says it."""
 
     metric: str
+    own_loss: bool
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss to the labels."""
 
     def rows(self, values: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Choose the rows that count."""

@@ -34,11 +34,13 @@ class Word:
         position: Of its first token in the model's input.
         start: First character.
         end: Behind the last one.
+        window: Which of the text's inputs that is, where it is read in several.
     """
 
     position: int
     start: int
     end: int
+    window: int = 0
 
 
 def tag_names(labels: Iterable[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from .bundle import THRESHOLDS, TOKENIZER, Bundle, Target, Verify, read_bundle
 from .cpu import available_isas
 from .runners import Runner, open_model_folder, open_target, why_not, why_not_built
 from .tasks import TASKS
-from .tokenizer import Tokenizer
+from .tokenizer import Row, Tokenizer
 from .windows import pooled_logits
 
 BATCHES_READ_AHEAD = 16
@@ -159,7 +159,7 @@ class Engine:
             `Classification`.
         """
         if self._task.per_word:
-            return list(self._task.answers(*self._read_words(texts, batch_size), texts))
+            return list(self._task.answers(*self.read_words(texts, batch_size), texts))
         return list(self._task.answers(self.logits(texts, batch_size)))
 
     def stream(self, texts: Iterable[Text], batch_size: int = 1) -> Iterator[Any]:
@@ -180,7 +180,7 @@ class Engine:
     def rows(self, texts: Sequence[Text], batch_size: int = 1) -> list[NDArray[np.float32]]:
         """Compute each text's logits. Shape: (labels,), or (words, labels)."""
         if self._task.per_word:
-            return self._read_words(texts, batch_size)[0]
+            return self.read_words(texts, batch_size)[0]
         return list(self.logits(texts, batch_size))
 
     def logits(self, texts: Sequence[Text], batch_size: int = 1) -> NDArray[np.float32]:
@@ -191,7 +191,7 @@ class Engine:
             the last word of a text; of texts that get vectors those (texts, width), of length 1.
         """
         if self._task.per_word:
-            return stack_words(self._read_words(texts, batch_size)[0], len(self.labels))
+            return stack_words(self.read_words(texts, batch_size)[0], len(self.labels))
         self._check(texts)
         if 0 < len(texts) <= batch_size:  # one inference, as at batch 1: nothing to put in order
             return self._run(texts)
@@ -203,18 +203,24 @@ class Engine:
             logits[batch] = found
         return logits
 
-    def _read_words(
-        self, texts: Sequence[Text], batch_size: int
+    def read_words(
+        self, texts: Sequence[Text], batch_size: int = 1
     ) -> tuple[list[NDArray[np.float32]], list[list[Word]]]:
-        """Return of each text the logits of its words, (words, labels), and the words."""
+        """Return of each text what its words get, (words, labels), and the words."""
         self._check(texts)
-        words = [self._tokenizer.words(text) for text in texts]
+        readings = [self._task.read(self._tokenizer, text) for text in texts]
         logits = [np.empty((0, len(self.labels)), dtype=np.float32)] * len(texts)
         for batch in _batches(texts, batch_size):
-            found = self._run([texts[index] for index in batch])
-            for row, index in enumerate(batch):
-                logits[index] = found[row, [word.position for word in words[index]]]
-        return logits, words
+            rows = [row for index in batch for row in readings[index].rows]
+            found = self._run_rows(rows, batch_size)
+            for index in batch:
+                of_text = [next(found) for _ in readings[index].rows]
+                logits[index] = self._task.gather(of_text, readings[index].words)
+        return logits, [reading.words for reading in readings]
+
+    def _run_rows(self, rows: Sequence[Row], batch_size: int) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(rows), batch_size):
+            yield from self._runner.run(self._tokenizer.pad(rows[start : start + batch_size]))
 
     def _check(self, texts: Sequence[Text]) -> None:
         if isinstance(texts, str):
@@ -230,6 +236,25 @@ class Engine:
         if self._tokenizer.truncation.keep == "windows":
             return pooled_logits(self._tokenizer, self._runner, texts)
         return self._runner.run(self._tokenizer.encode(texts))
+
+    def less_thresholds(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a text's logits such that 0 decides what its thresholds decide. Same shape."""
+        return self._task.less_thresholds(logits) if self.thresholds else logits
+
+    def best_thresholds(
+        self, texts: Sequence[Text], labels: NDArray[Any], batch_size: int
+    ) -> list[float]:
+        """Choose the task's thresholds on texts whose answers are known.
+
+        Args:
+            texts: The texts.
+            labels: What is right. Shape: (texts, ...).
+            batch_size: Texts of one inference.
+        """
+        if self._task.per_word:
+            found = self.read_words(texts, batch_size)
+            return self._task.best_thresholds(*found, texts, labels)
+        return self._task.best_thresholds(self.rows(texts, batch_size), (), texts, labels)
 
     def describe(self) -> str:
         """Say what runs, and why."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pocketbert.compress.config import TASK_KINDS
 from pocketbert.compress.data import DataDescription, Examples
-from pocketbert.compress.thresholds import best_thresholds
 
 from .bundle import THRESHOLDS
 from .engine import Engine
@@ -25,8 +24,7 @@ def write_thresholds(exported: Path, description: DataDescription, validation: E
         kind=description.kind,
         truncation=description.truncation,
     )
-    logits = engine.logits(validation.texts, BATCH_SIZE)
-    chosen = best_thresholds(logits, validation.labels)
+    chosen = engine.best_thresholds(validation.texts, validation.labels, BATCH_SIZE)
     (exported / THRESHOLDS).write_text(json.dumps(chosen) + "\n")
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from pocketbert.compress.config import HALVES, HEAD, Truncation, halves
-from pocketbert.compress.errors import BundleError
+from pocketbert.compress.config import CONTEXT, HALVES, HEAD, Truncation, halves
+from pocketbert.compress.context_windows import Window, context_offsets, windows_of
+from pocketbert.compress.errors import BundleError, DataError
 from pocketbert.compress.texts import Text
 from pocketbert.compress.word_tags import Word, words_of
 
@@ -49,6 +50,18 @@ class Tokenizer:
         """Return the words of a text, as far as it is not cut off."""
         return words_of(self._encode(text))
 
+    def context_windows(self, text: Text) -> tuple[list[Window], list[tuple[int, int]]]:
+        """Return the windows of a context and the characters of each of its tokens.
+
+        Raises:
+            DataError: The text is no question with its context.
+        """
+        if isinstance(text, str):
+            raise DataError(f"a text is {text[:80]!r}, expected a question and its context")
+        encoding = self._encode(text)
+        overlap = self.truncation.window_overlap
+        return windows_of(encoding, self.max_length, overlap), context_offsets(encoding)
+
     def encode(self, texts: Sequence[Text]) -> dict[str, NDArray[np.int64]]:
         """Tokenise a batch, one row a text; of `windows` the first one.
 
@@ -58,10 +71,14 @@ class Tokenizer:
             `input_ids`, `attention_mask` and `token_type_ids`, each (batch, seq).
         """
         # One text at a time: encode_batch starts a thread pool, twice as slow for a single text.
+        if self.truncation.keep == CONTEXT:
+            return self.pad([self.windows(text)[0] for text in texts])
         return self.pad([self._cut(self._encode(text)) for text in texts])
 
     def windows(self, text: Text) -> list[Row]:
-        """Tokenise a text; more than one row only where truncation is `windows`."""
+        """Tokenise a text; more than one row only where truncation is `windows` or `context`."""
+        if self.truncation.keep == CONTEXT:
+            return [(window.ids, window.type_ids) for window in self.context_windows(text)[0]]
         encoding = self._encode(text)
         further = encoding.overflowing if self.truncation.keep == "windows" else []
         return [self._cut(part) for part in (encoding, *further)]
@@ -106,7 +123,7 @@ class Tokenizer:
 
     def _set_truncation(self) -> None:
         keep = self.truncation.keep
-        if keep == HALVES:  # the library does not know it: `_cut`
+        if keep in (HALVES, CONTEXT):  # the library does not know them: `_cut`, `windows_of`
             self._tokenizer.no_truncation()
             return
         self._tokenizer.enable_truncation(

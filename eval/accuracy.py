@@ -12,7 +12,6 @@ from pocketbert.compress.progress import progress
 from pocketbert.compress.texts import Text, characters
 from pocketbert.deploy.bundle import TOKENIZER
 from pocketbert.deploy.engine import Engine
-from pocketbert.deploy.tasks import TASKS
 
 from .tasks import MEASURES
 
@@ -38,20 +37,19 @@ def predict(
     # Texts of like length share a batch, so that little of it is padding.
     order = np.argsort([characters(text) for text in texts], kind="stable")
     measure = MEASURES[engine.kind](engine.labels)
-    per_word = TASKS[engine.kind].per_word
-    leading = truth.shape if per_word else truth.shape[:1]
-    logits = np.empty((*leading, len(engine.labels)), dtype=np.float32)
+    logits = np.empty((*measure.shape(truth), len(engine.labels)), dtype=np.float32)
     total, done = np.zeros(1), 0
     with progress(title, total=len(texts), unit="text") as bar:
         for start in range(0, len(texts), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
             found = engine.rows([texts[row] for row in rows], batch_size=BATCH_SIZE)
             if start == 0:
-                logits = np.full((*leading, found[0].shape[-1]), np.nan, dtype=np.float32)
+                logits = np.full(
+                    (*measure.shape(truth), found[0].shape[-1]), np.nan, dtype=np.float32
+                )
             for row, values in zip(rows, found, strict=True):
-                logits[(row, slice(len(values))) if per_word else row] = values
-            if engine.thresholds:
-                logits[rows] -= np.array(engine.thresholds, dtype=np.float32)
+                whole = row if values.ndim == 1 else (row, slice(len(values)))
+                logits[whole] = engine.less_thresholds(values)
             shown = {}
             if measure.of_single_examples:
                 total = total + measure.statistics(logits[rows], truth[rows]).sum(axis=0)

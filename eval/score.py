@@ -207,19 +207,19 @@ def _judged_as(kind: str, table: Table) -> str:
 
 
 def _examples(table: Table, engine: Engine, kind: str) -> Examples:
-    in_pairs = True if TASK_KINDS[kind].vectors else engine.pairs
-    if in_pairs is not None and in_pairs != (table.columns.pair is not None):
-        raise DataError(
-            f"{table.path} is read with {'no' if in_pairs else 'a'} column for the second "
-            f"text, expected {'one' if in_pairs else 'none'}, as the bundle says; "
-            f"{'give' if in_pairs else 'leave out'} --pair-column"
-        )
     columns = table.columns
     if not LABELLINGS[kind].needs_column:
         columns = replace(columns, label=columns.text)
     rows = list(read_table(table.path, columns, table.file_format, table.encoding))
     if not rows:
         raise DataError(f"{table.path} has no rows, expected labelled texts; give another file")
+    in_pairs = True if TASK_KINDS[kind].vectors else engine.pairs
+    if in_pairs is not None and in_pairs != (rows[0].pair is not None):
+        raise DataError(
+            f"{table.path} is read with {'no' if in_pairs else 'a'} column for the second "
+            f"text, expected {'one' if in_pairs else 'none'}, as the bundle says; "
+            f"{'give' if in_pairs else 'leave out'} --pair-column"
+        )
     labels = LABELLINGS[kind].given(engine.labels)
     read = LABELLINGS[kind].examples(rows, labels, table.label_threshold, table.path)
     return Examples([one.text for one in read], label_array([one.label for one in read]))

@@ -238,7 +238,7 @@ def evaluate(
         str | None, typer.Option(help="Where the second text of a pair stands.")
     ] = None,
     file_format: Annotated[
-        str, typer.Option("--format", help="auto, csv, tsv, jsonl or parquet.")
+        str, typer.Option("--format", help="auto, csv, tsv, jsonl, parquet, conll or squad.")
     ] = "auto",
     label_threshold: Annotated[
         float | None,

@@ -145,14 +145,25 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
             "teacher.training is missing, expected a section with the keys "
             f"{', '.join(each.name for each in fields(TrainingConfig))}"
         )
-    if recipe.data.format == "conll" and not kind.per_word:
+    if recipe.data.format == "squad" and not kind.context:
+        yield (
+            f"data.format is 'squad', expected another where task.kind is {recipe.task.kind!r}, "
+            "which answers no questions"
+        )
+    if kind.context and recipe.general:
+        yield (
+            f"general is a section, expected none (null) where task.kind is {recipe.task.kind!r}, "
+            "because it reads single texts"
+        )
+    if recipe.data.format == "conll" and (kind.context or not kind.per_word):
         yield (
             f"data.format is 'conll', expected another where task.kind is {recipe.task.kind!r}, "
             "because its labels are of words"
         )
+    own = "squad" if kind.context else "conll"
     if kind.per_word and (recipe.data.format in ("csv", "tsv")):
         yield (
-            f"data.format is {recipe.data.format!r}, expected 'jsonl', 'parquet' or 'conll' where "
+            f"data.format is {recipe.data.format!r}, expected 'jsonl', 'parquet' or {own!r} where "
             f"task.kind is {recipe.task.kind!r}, whose labels are lists of spans"
         )
 

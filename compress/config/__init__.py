@@ -50,10 +50,11 @@ from .student import (
 )
 from .tasks import TASK_KINDS, TaskKind
 from .training import TeacherConfig, TrainingConfig
-from .truncation import HALVES, HEAD, Truncation, halves
+from .truncation import CONTEXT, HALVES, HEAD, Truncation, halves
 
 __all__ = [
     "ADDED_LATER",
+    "CONTEXT",
     "EMBEDDINGS",
     "GENERAL",
     "HALVES",

@@ -6,7 +6,7 @@ from typing import Literal
 from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .sources import Source
 from .tasks import TASK_KINDS
-from .truncation import Keep, Pooling, Truncation
+from .truncation import CONTEXT, Keep, Pooling, Truncation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class TaskConfig:
             numbers.
         max_length: Longest input in tokens.
         truncation: What is read of a longer text; see `Truncation`.
-        window_overlap: Of `windows`: tokens that neighbours share; None is a quarter of
-            `max_length`.
+        window_overlap: Of `windows`, and of those of a context: tokens that neighbours share; None
+            is a quarter of `max_length`.
         window_pooling: Of `windows`: how their logits become the text's; None is the mean.
     """
 
@@ -32,6 +32,7 @@ class TaskConfig:
         "token-classification",
         "sentence-similarity",
         "text-retrieval",
+        "question-answering",
         "masked-language-model",
     ]
     labels: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class TaskConfig:
             )
         else:
             reads = "numbers" if kind.labelled else "plain texts"
+            reads = "answers in a context" if kind.context else reads
             check(
                 count == 0,
                 f"labels has {count} entries, expected none where kind is {self.kind!r}, which "
@@ -64,6 +66,14 @@ class TaskConfig:
         self._check_windows()
 
     def _check_windows(self) -> None:
+        if TASK_KINDS[self.kind].context:
+            check(
+                self.truncation == "head" and self.window_pooling is None,
+                "truncation or window_pooling is given, expected neither where kind is "
+                f"{self.kind!r}, which reads all of a context in windows and pools none",
+            )
+            self._check_overlap()
+            return
         if self.truncation != "windows":
             for name in ("window_overlap", "window_pooling"):
                 check(
@@ -77,6 +87,9 @@ class TaskConfig:
             f"truncation is windows, expected head, tail or head+tail where kind is {self.kind!r}: "
             "its answers cannot be pooled",
         )
+        self._check_overlap()
+
+    def _check_overlap(self) -> None:
         overlap = self.window_overlap
         check(
             overlap is None or 0 <= overlap <= self.max_length // 2,
@@ -87,9 +100,11 @@ class TaskConfig:
     @property
     def long_texts(self) -> Truncation:
         """What is read of a text beyond `max_length`, defaults filled in."""
+        overlap = self.max_length // 4 if self.window_overlap is None else self.window_overlap
+        if TASK_KINDS[self.kind].context:
+            return Truncation(keep=CONTEXT, window_overlap=overlap)
         if self.truncation != "windows":
             return Truncation(keep=self.truncation)
-        overlap = self.max_length // 4 if self.window_overlap is None else self.window_overlap
         return Truncation(
             keep="windows",
             window_overlap=overlap,
@@ -123,7 +138,7 @@ class DataConfig:
         validation: Another source, or the fraction of `train` held out for choosing.
         test: Another source, or the fraction of `train` held out for the report.
         format: `auto` goes by the file's ending; `text` has one text a line and no labels, `conll`
-            a word and its tag a line, and no columns.
+            a word and its tag a line, and no columns; `squad` is a SQuAD file, version 1 or 2.
         columns: Names or positions of the columns.
         encoding: Text encoding of the files.
         label_threshold: For a numeric label column: up to it is the first label, above it the
@@ -134,7 +149,7 @@ class DataConfig:
     train: Source
     validation: float | Source
     test: float | Source
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll"] = "auto"
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "squad"] = "auto"
     columns: ColumnsConfig = ColumnsConfig()
     encoding: str = "utf-8"
     label_threshold: float | None = None

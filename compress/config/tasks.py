@@ -16,6 +16,7 @@ class TaskKind:
         per_word: A model answers for every word, not for the text.
         vectors: A model answers with a vector and learns from the teacher's alone, which is taken
             as it is; two texts of a row are read apart.
+        context: Of its two texts the second is read in windows, each behind the whole first one.
         problem_type: What transformers calls it, for the loss; None where it finds out itself.
         pools_windows: An answer is of the whole text, so that those of its windows can be pooled.
     """
@@ -28,6 +29,7 @@ class TaskKind:
     thresholds: bool = False
     per_word: bool = False
     vectors: bool = False
+    context: bool = False
     problem_type: str | None = None
 
 
@@ -50,5 +52,8 @@ TASK_KINDS = {
     "token-classification": TaskKind(labelled=True, to_engine=True, fewest_labels=1, per_word=True),
     "sentence-similarity": TaskKind(labelled=True, to_engine=True, vectors=True),
     "text-retrieval": TaskKind(labelled=False, to_engine=True, vectors=True),
+    "question-answering": TaskKind(
+        labelled=True, to_engine=True, pairs=True, thresholds=True, per_word=True, context=True
+    ),
     "masked-language-model": TaskKind(labelled=False, to_engine=False),
 }

@@ -1,5 +1,6 @@
 """What a label is and how a table says it: a small class per form, listed in LABELLINGS."""
 
+from .answers import Answers
 from .compared_texts import MatchingTexts, SimilarTexts
 from .labelling import UNLABELLED, Example, Labelling
 from .many_labels import ManyLabels
@@ -16,6 +17,7 @@ LABELLINGS: dict[str, Labelling] = {
     "token-classification": Spans(),
     "sentence-similarity": SimilarTexts(),
     "text-retrieval": MatchingTexts(),
+    "question-answering": Answers(),
     "masked-language-model": NoLabel(),
 }
 

@@ -3,6 +3,7 @@
 from .embeddings import SentenceSimilarity, TextRetrieval
 from .masked_language_model import MaskedLanguageModel
 from .multi_label import MultiLabelClassification
+from .question_answering import QuestionAnswering
 from .task import SupervisedTask, Task
 from .text_classification import TextClassification
 from .text_regression import TextRegression
@@ -18,6 +19,7 @@ TASKS: dict[str, Task] = {
     "token-classification": TokenClassification(),
     "sentence-similarity": SentenceSimilarity(),
     "text-retrieval": TextRetrieval(),
+    "question-answering": QuestionAnswering(),
     "masked-language-model": MaskedLanguageModel(),
 }
 

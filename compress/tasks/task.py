@@ -33,9 +33,11 @@ class SupervisedTask(Task, ABC):
 
     Attributes:
         metric: Which the weights are kept by; higher is better.
+        own_loss: The loss is another than that of transformers' model.
     """
 
     metric: str
+    own_loss = False
 
     def fine_tune(
         self, *, config: TeacherConfig, seed: int, data: Path, out: Path

@@ -2,6 +2,7 @@
 
 from .embeddings import Embeddings
 from .multi_label import MultiLabelClassification
+from .question_answering import QuestionAnswering
 from .task import Task
 from .text_classification import TextClassification
 from .text_regression import TextRegression
@@ -15,6 +16,7 @@ TASKS: dict[str, type[Task]] = {
     "token-classification": TokenClassification,
     "sentence-similarity": Embeddings,
     "text-retrieval": Embeddings,
+    "question-answering": QuestionAnswering,
 }
 
 __all__ = ["TASKS", "Task"]

@@ -3,6 +3,7 @@
 from .embeddings import Recall, Spearman
 from .measure import Measure
 from .multi_label import MicroF1
+from .question_answering import AnswerF1
 from .text_classification import Accuracy
 from .text_regression import Pearson
 from .token_classification import EntityF1
@@ -15,6 +16,7 @@ MEASURES: dict[str, type[Measure]] = {
     "token-classification": EntityF1,
     "sentence-similarity": Spearman,
     "text-retrieval": Recall,
+    "question-answering": AnswerF1,
 }
 
 __all__ = ["MEASURES", "Measure"]

@@ -45,6 +45,10 @@ class Measure(ABC):
         """
         return examples.labels
 
+    def shape(self, truth: NDArray[Any]) -> tuple[int, ...]:
+        """Return how many logits of each name there are: (examples,), or (examples, words)."""
+        return truth.shape[:1]
+
     def further(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> dict[str, float]:
         """Return further metrics by name."""
         return {}

@@ -38,6 +38,10 @@ class EntityF1(Measure):
             truth[row, : len(of_text)] = of_text
         return truth
 
+    def shape(self, truth: NDArray[Any]) -> tuple[int, ...]:
+        """Return (examples, words)."""
+        return truth.shape
+
     def statistics(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> NDArray[np.float64]:
         """Return right, given and true entities of each text. Shape: (examples, 3)."""
         rows = []

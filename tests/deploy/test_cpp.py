@@ -330,6 +330,7 @@ def test_help(program):
     ("change", "said"),
     [
         ({"task": "token-classification"}, "is of the task 'token-classification', expected"),
+        ({"task": "question-answering", "pairs": True}, "is of the task 'question-answering' on"),
         ({"task": "text-regression"}, "is of the task 'text-regression', expected"),
         ({"task": "text-retrieval", "labels": []}, "is of the task 'text-retrieval', expected"),
         ({"task": "multi-label-classification", "thresholds": [0.5, 0.1]}, "'multi-label-"),

@@ -8,6 +8,7 @@ from pocketbert.recipes.load import load_recipe
 from pocketbert.recipes.pipeline import plan
 
 ENTITIES = ["task.kind=token-classification"]
+QUESTIONS = ["task.kind=question-answering", "task.labels=[]"]
 SEVERAL = ["task.kind=multi-label-classification"]
 VECTORS = [
     "task={kind: text-retrieval, labels: []}",
@@ -67,6 +68,22 @@ MISTAKES = {
     "labels without training": (
         ["teacher.training=null"],
         "teacher.training is missing, expected a section with the keys epochs, learning_rate",
+    ),
+    "questions for whole texts": (
+        ["data.format=squad"],
+        "data.format is 'squad', expected another where task.kind is 'text-classification'",
+    ),
+    "questions from a table without lists": (
+        [*QUESTIONS, "data.format=csv"],
+        "data.format is 'csv', expected 'jsonl', 'parquet' or 'squad'",
+    ),
+    "questions with pooled windows": (
+        [*QUESTIONS, "task.truncation=windows"],
+        "truncation or window_pooling is given, expected neither",
+    ),
+    "questions with labels": (
+        ["task.kind=question-answering", "task.labels=[a, b]"],
+        "labels has 2 entries, expected none .*, which reads answers in a context",
     ),
     "entities on TensorRT": (
         [*ENTITIES, "compile.also=[tensorrt]"],

@@ -60,6 +60,9 @@ class Case:
         complaint: What is said of it.
         columns: Where examples stand.
         epochs: Of the teacher, until it knows them.
+        nothing: A label of which nothing is learned where all rows have it; that of the first row
+            if it is left out.
+        refuses_empty: An empty text is an error.
     """
 
     task: TaskConfig
@@ -68,6 +71,8 @@ class Case:
     complaint: str
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
     epochs: int = 6
+    nothing: Any = None
+    refuses_empty: bool = False
 
     @property
     def vectors(self) -> bool:
@@ -144,6 +149,18 @@ def in_other_order(draw: random.Random) -> dict[str, Any]:
     return {"text": " ".join(words[:7]), "pair": " ".join([*words[1:], words[0]])}
 
 
+def asked(draw: random.Random) -> dict[str, Any]:
+    """The answer is a good word, if there is one in the context; the question may have some too."""
+    told = [draw.choice(GOOD)] if draw.random() < 0.8 else []
+    context = text_with([*told, draw.choice(BAD)], draw)
+    starts = [context.index(word) for word in told]
+    return {
+        "text": text_with(draw.choices([*GOOD, *BAD], k=1), draw),
+        "pair": context,
+        "label": {"text": told, "answer_start": starts},
+    }
+
+
 def case(kind: Any, labels: tuple[str, ...], row, wrong_label: Any, complaint: str, **more) -> Case:
     draw = random.Random(kind)
     task = TaskConfig(kind=kind, labels=labels, max_length=32)
@@ -177,6 +194,18 @@ CASES = {
         marked,
         [{"start": 0, "end": 3, "label": "GOD"}],
         "did you mean 'GOOD'",
+        nothing=[],
+    ),
+    "question-answering": case(
+        "question-answering",
+        (),
+        asked,
+        {"text": ["superb"], "answer_start": [1]},
+        "expected the answer 'superb'",
+        columns=ColumnsConfig(pair="pair"),
+        epochs=8,
+        nothing={"text": [], "answer_start": []},
+        refuses_empty=True,
     ),
     "sentence-similarity": case(
         "sentence-similarity",

@@ -104,24 +104,31 @@ def test_wrong_columns_are_named(chain, tmp_path):
 
 def test_a_split_of_one_label_is_refused(chain, tmp_path):
     _needs_labels(chain)
-    label = [] if chain.case.task.kind == "token-classification" else chain.case.rows[0]["label"]
+    nothing = chain.case.nothing
+    label = chain.case.rows[0]["label"] if nothing is None else nothing
     rows = [row | {"label": label} for row in chain.case.rows]
     with pytest.raises(DataError, match="split has"):
         prepare(chain.case, rows, tmp_path)
 
 
-def test_an_empty_input_is_answered(chain, engine):
+def test_an_empty_input_is_answered_or_refused(chain, engine):
+    assert engine([]) == []
+    if chain.case.refuses_empty:
+        for empty in (("", "a film"), ("a film", " ")):
+            with pytest.raises(DataError, match=r"the (question|context) of .* is empty"):
+                engine([empty])
+        return
     [answer] = engine([("", "") if engine.pairs else ""])
     numbers = [value for value in asdict(answer).values() if isinstance(value, float)]
     assert all(math.isfinite(number) for number in numbers)
-    assert engine([]) == []
 
 
 def test_an_over_long_input_is_cut_off(chain, engine):
     part = chain.case.rows[0]["text"]
     long = " ".join([part] * 40)
     longer = long + " story"
-    [answer, again] = engine([(text, text) if engine.pairs else text for text in (long, longer)])
+    second = chain.case.rows[0].get("pair")
+    [answer, again] = engine([(text, second) if engine.pairs else text for text in (long, longer)])
     assert answer == again
 
 
