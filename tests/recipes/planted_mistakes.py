@@ -164,7 +164,7 @@ PLANTED = {
         "kind: ner",
         "small.yaml:5: task.kind is 'ner', expected one of 'text-classification', "
         "'text-regression', 'multi-label-classification', 'token-classification', "
-        "'question-answering', 'masked-language-model'",
+        "'sentence-similarity', 'text-retrieval', 'question-answering', 'masked-language-model'",
     ),
     "empty value": (
         "  model: hf:bert-base-uncased",
@@ -629,10 +629,9 @@ PLANTED = {
         "seed: 3",
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of "
-        "entities_tweets, masked_words, questions, quickstart, rating, sentiment_base, "
-        "sentiment_bilstm, sentiment_extreme, sentiment_pruned, sst2_hub or the path of a .yaml "
-        "file; did you mean "
-        "'quickstart'?",
+        "entities_tweets, faq_retrieval, masked_words, questions, quickstart, rating, "
+        "sentiment_base, sentiment_bilstm, sentiment_extreme, sentiment_pruned, sst2_hub or the "
+        "path of a .yaml file; did you mean 'quickstart'?",
     ),
 }
 
