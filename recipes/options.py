@@ -1,9 +1,11 @@
-"""Arguments and options that several commands share."""
+"""Arguments, options and exit codes that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+USER_ERROR, GATE_MISSED, INTERRUPTED = 2, 3, 130  # exit codes
 
 
 def examples(*lines: str) -> str:

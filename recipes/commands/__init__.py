@@ -1,0 +1,1 @@
+"""What `pocketbert` can be told to do, a file a subject; `recipes.cli` puts them together."""
