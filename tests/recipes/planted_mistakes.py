@@ -466,7 +466,7 @@ PLANTED = {
         "    labels: {weight: 1.0}",
         "    {}",
         "small.yaml:31: prune.objectives is empty, expected at least one of soft_targets, logits, "
-        "hidden, patient, embeddings, attention, relations, masked_tokens, labels",
+        "cosine, similarities, hidden, patient, embeddings, attention, relations, masked_tokens, labels",
     ),
     "layers out of order": (
         "    layers: 3",
@@ -582,7 +582,8 @@ PLANTED = {
         "  model: pypi:all-MiniLM-L6",
         "small.yaml:14: teacher.model is 'pypi:all-MiniLM-L6', expected one of "
         "vader-movie-reviews, vader-amazon-reviews, vader-tweets, vader-nyt-editorials, "
-        "wnut-tweets, all-MiniLM-L6-v2, all-mpnet-base-v2 (listed in sources.yaml); "
+        "wnut-tweets, all-MiniLM-L6-v2, all-mpnet-base-v2, construction-faq-en, "
+        "multilingual-e5-small (listed in sources.yaml); "
         "did you mean 'all-MiniLM-L6-v2'?",
     ),
     "package without a pin": (
