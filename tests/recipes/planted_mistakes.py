@@ -466,7 +466,8 @@ PLANTED = {
         "    labels: {weight: 1.0}",
         "    {}",
         "small.yaml:31: prune.objectives is empty, expected at least one of soft_targets, logits, "
-        "cosine, similarities, hidden, patient, embeddings, attention, relations, masked_tokens, labels",
+        "cosine, similarities, hidden, patient, embeddings, attention, relations, "
+        "masked_tokens, labels",
     ),
     "layers out of order": (
         "    layers: 3",
