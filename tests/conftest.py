@@ -1,7 +1,10 @@
 """Small real parts that several tests share."""
 
 import json
+import os
 import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,17 @@ WORDS_FOR = {
     1: ["bright", "moving", "lovely", "funny", "superb", "tender", "sharp", "gripping"],
 }
 FILLER = ["the", "film", "a", "story", "is", "and", "of", "with", "plot", "actors", "very", "this"]
+
+
+THREADS = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+
+
+@pytest.fixture(autouse=True)
+def _threads_are_given_back() -> Iterator[None]:
+    """An engine that runs in PyTorch sets its threads for the whole process."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(THREADS)
 
 
 def made_up_reviews(count: int, seed: int) -> list[dict[str, object]]:

@@ -120,10 +120,11 @@ def test_interrupted_teacher_outputs_go_on(teacher, outputs, tiny_data, tmp_path
     redone = np.load(tmp_path / "out/train/logits.npy"), np.load(tmp_path / "out/train/value_3.npy")
     skipped = (redone[0] == -99).all(axis=1)
     assert skipped.sum() == 64  # the two batches that were already done are not run again
-    np.testing.assert_array_equal(redone[0][~skipped], whole[0][~skipped])
+    # Sums are rounded as threads share them; another text's row differs by more.
+    np.testing.assert_allclose(redone[0][~skipped], whole[0][~skipped], atol=1e-6)
     again = (redone[1] != -99).all(axis=1)
     assert 0 < again.sum() < len(again)
-    np.testing.assert_array_equal(redone[1][again], whole[1][again])
+    np.testing.assert_allclose(redone[1][again], whole[1][again], atol=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_logits_of_all_teachers_are_averaged_and_states_are_the_firsts(
         assert np.abs(said[0] - found[17]).max() > 1e-2  # the teachers do differ
     assert list(kept.states) == list(alone.states)
     for name in kept.states:
-        np.testing.assert_array_equal(kept.states[name].rows, alone.states[name].rows)
+        np.testing.assert_allclose(kept.states[name].rows, alone.states[name].rows, atol=2e-3)
     assert summary["teachers"] == 3
     labels = load_split(tiny_data, "validation").labels
     assert summary["validation_accuracy"] == (kept.validation_logits.argmax(-1) == labels).mean()
