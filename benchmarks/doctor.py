@@ -5,7 +5,7 @@ Also how gates end with which exit code, and how large the report is and how lon
     python benchmarks/doctor.py --run runs/quickstart
 
 needs the results of a run of the quickstart with its cache, openvino for the padded engine, and
-for the report a Chromium and playwright. `benchmarks/evaluation.py` takes these rows over.
+for the report a Chromium and playwright.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Stage: measure every artifact on the same test examples and the same machine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from .results import (
     Results,
     write_results,
 )
-from .roofline import measure_peaks
+from .roofline import Floor, measure_peaks
 from .slices import slices
 from .token_lengths import token_lengths
 
@@ -79,30 +79,22 @@ def evaluate(
         )
     truth = truth_of(test, description, Path(_named(artifacts, baseline_onnx).folder))
     predictions = _predictions(out / "predictions", test, truth, artifacts, description)
-    measure = predictions[teacher].measure
     timed = choose_texts(test.texts, config.latency_texts)
-    measured = measure_latency(
-        artifacts,
-        timed,
-        description.labels,
-        description.max_length,
-        config,
-        logs=out / "latency",
-        kind=description.kind,
-        truncation=description.truncation,
-    )
-    for name, measurement in measured.items():
-        _save(out / "latency" / f"{name}.npy", measurement.latencies_ms)
+    measured = _latencies(out / "latency", artifacts, timed, description, config)
     peaks = measure_peaks(config.threads)
     p50_ms = {name: float(np.median(one.latencies_ms)) for name, one in measured.items()}
-    floor = floors(artifacts, p50_ms, timed, description.max_length, peaks)
-    load = _load(artifacts, timed, description, config, out / "load")
+    seen = _Seen(
+        predictions=predictions,
+        measured=measured,
+        floors=floors(artifacts, p50_ms, timed, description.max_length, peaks),
+        load=_load(artifacts, timed, description, config, out / "load"),
+    )
     results = Results(
         teacher=teacher,
         baseline_onnx=baseline_onnx,
         engine=engine,
         labels=description.labels,
-        metric=measure.name,
+        metric=predictions[teacher].measure.name,
         data_fingerprint=description.fingerprint,
         split_sizes=description.sizes,
         lengths=_histogram(predictions[baseline_onnx].tokens),
@@ -113,35 +105,20 @@ def evaluate(
         threads=config.threads,
         environment=describe_environment(),
         peaks=peaks,
-        artifacts=tuple(
-            replace(
-                result,
-                calibration_error=_calibration_error(predictions[result.artifact.name]),
-                slices=slices(
-                    predictions[result.artifact.name],
-                    config,
-                    predictions[teacher] if result.to_teacher else None,
-                ),
-                floor=floor[result.artifact.name],
-                load=load[result.artifact.name],
-            )
-            for result in _compared(
-                artifacts,
-                Comparer(
-                    {name: one.logits for name, one in predictions.items()},
-                    truth,
-                    measure,
-                    {name: one.latencies_ms for name, one in measured.items()},
-                    config,
-                ),
-                measured,
-                teacher,
-                baseline_onnx,
-            )
-        ),
+        artifacts=_compared(artifacts, seen, truth, config, teacher, baseline_onnx),
     )
     write_results(results, out)
     return summarize(results)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What was measured of every artifact, by its name."""
+
+    predictions: Mapping[str, Predictions]
+    measured: Mapping[str, Measurement]
+    floors: Mapping[str, Floor | None]
+    load: Mapping[str, tuple[LoadResult, ...]]
 
 
 def summarize(results: Results) -> dict[str, Any]:
@@ -193,29 +170,68 @@ def _predictions(
     return found
 
 
+def _latencies(
+    folder: Path,
+    artifacts: Sequence[Artifact],
+    texts: Sequence[Text],
+    description: DataDescription,
+    config: EvaluateConfig,
+) -> dict[str, Measurement]:
+    measured = measure_latency(
+        artifacts,
+        texts,
+        description.labels,
+        description.max_length,
+        config,
+        logs=folder,
+        kind=description.kind,
+        truncation=description.truncation,
+    )
+    for name, measurement in measured.items():
+        _save(folder / f"{name}.npy", measurement.latencies_ms)
+    return measured
+
+
 def _compared(
     artifacts: Sequence[Artifact],
-    comparer: Comparer,
-    measured: Mapping[str, Measurement],
+    seen: _Seen,
+    truth: NDArray[Any],
+    config: EvaluateConfig,
     teacher: str,
     baseline_onnx: str,
 ) -> tuple[ArtifactResult, ...]:
-    before = {later.name: earlier.name for earlier, later in pairwise(artifacts)}
-    return tuple(
-        ArtifactResult(
-            artifact=artifact,
-            engine=measured[artifact.name].engine,
-            accuracy=comparer.accuracy(artifact.name),
-            to_teacher=comparer.compare(artifact.name, teacher),
-            to_baseline=comparer.compare(artifact.name, baseline_onnx),
-            to_previous=comparer.compare(artifact.name, before.get(artifact.name)),
-            latency=_latency(measured[artifact.name]),
-            footprint=footprint(artifact),
-            resident_bytes=measured[artifact.name].resident_bytes,
-            peak_bytes=measured[artifact.name].peak_bytes,
-        )
-        for artifact in artifacts
+    """Put together what was seen of each artifact, beside the teacher and the one before it."""
+    comparer = Comparer(
+        {name: one.logits for name, one in seen.predictions.items()},
+        truth,
+        seen.predictions[teacher].measure,
+        {name: one.latencies_ms for name, one in seen.measured.items()},
+        config,
     )
+    before = {later.name: earlier.name for earlier, later in pairwise(artifacts)}
+
+    def result(artifact: Artifact) -> ArtifactResult:
+        name = artifact.name
+        predictions, measured = seen.predictions[name], seen.measured[name]
+        to_teacher = comparer.compare(name, teacher)
+        return ArtifactResult(
+            artifact=artifact,
+            engine=measured.engine,
+            accuracy=comparer.accuracy(name),
+            to_teacher=to_teacher,
+            to_baseline=comparer.compare(name, baseline_onnx),
+            to_previous=comparer.compare(name, before.get(name)),
+            latency=_latency(measured),
+            footprint=footprint(artifact),
+            resident_bytes=measured.resident_bytes,
+            peak_bytes=measured.peak_bytes,
+            calibration_error=_calibration_error(predictions),
+            slices=slices(predictions, config, seen.predictions[teacher] if to_teacher else None),
+            floor=seen.floors[name],
+            load=seen.load[name],
+        )
+
+    return tuple(result(artifact) for artifact in artifacts)
 
 
 def _load(

@@ -13,12 +13,12 @@ from ..answer_scores import overlap_f1
 from ..answer_spans import TokenSpan, best_spans, null_lead, null_threshold
 from ..labelling import UNLABELLED
 from ..window_labels import END, START
-from .task import SupervisedTask
+from .softmax import SoftmaxTask
 
 CLOSED = -1e4  # a logit of no probability; finite, so that what it is compared with stays so
 
 
-class QuestionAnswering(SupervisedTask):
+class QuestionAnswering(SoftmaxTask):
     """Start and end logits of every token of a window's context, and of its first token.
 
     The first token stands for "no answer here" (Devlin et al. 2019, section 4.3). Both ends are
@@ -43,21 +43,6 @@ class QuestionAnswering(SupervisedTask):
         total = functional.cross_entropy(rows, targets, ignore_index=UNLABELLED, reduction="sum")
         return total / torch.clamp((targets != UNLABELLED).sum(), min=1)
 
-    def divergence(self, rows: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-        """KL divergence of the softened distributions over tokens, in nats an end."""
-        return functional.kl_div(
-            functional.log_softmax(rows / temperature, dim=-1),
-            functional.log_softmax(teacher / temperature, dim=-1),
-            reduction="batchmean",
-            log_target=True,
-        )
-
-    def fisher_root(self, rows: Tensor, signs: Tensor) -> Tensor:
-        """Of a softmax the information is diag(p) - p p^T."""
-        probabilities = rows.softmax(-1)
-        scaled = signs * probabilities.sqrt()
-        return scaled - probabilities * scaled.sum(-1, keepdim=True)
-
     def score(self, logits: Tensor, labels: Tensor) -> float:
         """Mean F1 of the tokens of each window's answer, at the best threshold for none."""
         leads, answered, silent = _outcomes(logits, labels)
@@ -68,10 +53,6 @@ class QuestionAnswering(SupervisedTask):
         """Half of the lead that "no answer" needs in a window, for each end."""
         half = null_threshold(*_outcomes(logits, labels)) / 2
         return half, half
-
-    def agreement(self, rows: Tensor, teacher: Tensor) -> float:
-        """Share of the ends that lie where the teacher has them."""
-        return float((rows.argmax(-1) == teacher.argmax(-1)).double().mean())
 
 
 def _outcomes(

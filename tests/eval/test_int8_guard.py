@@ -5,15 +5,17 @@ import onnx
 
 from pocketbert.deploy.calibrate import calibrate
 from pocketbert.deploy.config import GuardConfig, QuantizeConfig
+from pocketbert.deploy.cpu import available_isas
 from pocketbert.deploy.graph import weight_matmuls
 from pocketbert.deploy.placement import quantized_layers
 from pocketbert.deploy.quantize import quantize
 from pocketbert.eval.int8_guard import guard_int8
 from pocketbert.eval.int8_trial import Trial
 
-# Weights of 7 bits, for processors without VNNI, lose 6 of the 90 validation texts of this random
-# model by themselves.
-CONFIG = QuantizeConfig(guard=GuardConfig(max_drop=0.08, texts=64))
+# 0.03 is two of the 90 validation texts. Weights of 7 bits, for processors without VNNI, lose 6 of
+# this random model's by themselves.
+MAX_DROP = 0.08 if available_isas()[0] == "x86_64" else 0.03
+CONFIG = QuantizeConfig(guard=GuardConfig(max_drop=MAX_DROP, texts=64))
 
 
 def stages(exported, data, root, config):
@@ -36,7 +38,7 @@ def test_planted_layers_go_back_and_no_others(hostile, tmp_path):
     assert found["returned"] == 2
     assert found["layers"] == 14  # three layers of four, the last of five, and the pooler
     assert found["holds"]
-    assert found["steps"][-1]["accuracy"] >= 0.92
+    assert found["steps"][-1]["accuracy"] >= 1 - MAX_DROP
     assert 0.2 < found["p50_ratio_to_int8"] < 10
     assert 0.1 < found["p50_ratio_to_float"] < 10
     model = onnx.load(tmp_path / "guarded/model.onnx")
@@ -63,10 +65,11 @@ def test_where_the_gate_holds_at_once_nothing_changes(friendly, tmp_path):
 
 def test_a_gate_on_agreement_counts_as_well(hostile, tmp_path):
     exported, data, planted = hostile
-    config = replace(CONFIG, guard=GuardConfig(max_drop=0.99, min_agreement=0.92, texts=64))
+    least = 1 - MAX_DROP
+    config = replace(CONFIG, guard=GuardConfig(max_drop=0.99, min_agreement=least, texts=64))
     found = guard_int8(config=config, **stages(exported, data, tmp_path, config))
     assert {step["operators"] for step in found["steps"][1:]} == set(planted)
-    assert found["steps"][0]["agreement"] < 0.92 <= found["steps"][-1]["agreement"]
+    assert found["steps"][0]["agreement"] < least <= found["steps"][-1]["agreement"]
 
 
 def test_harm_is_that_of_one_layer_alone(hostile, tmp_path):
