@@ -38,19 +38,18 @@ class TextClassification(Task):
         texts: Sequence[Text] = (),
     ) -> Sequence[Classification]:
         """Return the label of each text."""
-        return [self._answer(row.tolist()) for row in logits]
+        rows = logits.tolist() if isinstance(logits, np.ndarray) else map(list, logits)
+        return [self._answer(row) for row in rows]
 
     def _answer(self, logits: list[float]) -> Classification:
         # Softmax without numpy: for a few labels its calls cost more than they compute.
         highest = max(logits)
         exponentials = [math.exp(logit - highest) for logit in logits]
         total = sum(exponentials)
-        by_label = {
-            label: exponential / total
-            for label, exponential in zip(self.labels, exponentials, strict=True)
-        }
-        best = max(by_label, key=by_label.__getitem__)
-        return Classification(best, by_label[best], by_label)
+        probabilities = [exponential / total for exponential in exponentials]
+        score = max(probabilities)
+        label = self.labels[probabilities.index(score)]
+        return Classification(label, score, dict(zip(self.labels, probabilities, strict=True)))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,22 +7,20 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "piece_table.hpp"
 #include "token_model.hpp"
 
 namespace pocketbert {
 
 class WordPiece : public TokenModel {
  public:
-  using Vocabulary = std::map<std::string, std::int64_t>;
+  using Vocabulary = std::map<std::string, std::uint32_t>;
 
   // `continuing_prefix` marks the pieces that do not begin a word.
-  WordPiece(Vocabulary vocabulary, std::int64_t unknown_id, const std::string& continuing_prefix,
-            std::size_t max_characters);
-  WordPiece(const WordPiece&) = delete;  // the maps point into the vocabulary
-  WordPiece& operator=(const WordPiece&) = delete;
+  WordPiece(const Vocabulary& vocabulary, std::int64_t unknown_id,
+            const std::string& continuing_prefix, std::size_t max_characters);
 
   // Appends the pieces of a word, or the unknown token if no pieces make it up.
   void append(std::string_view word, std::vector<std::int64_t>& ids) const override;
@@ -30,11 +28,8 @@ class WordPiece : public TokenModel {
   std::optional<std::int64_t> id_of(const std::string& token) const override;
 
  private:
-  using Pieces = std::unordered_map<std::string_view, std::int64_t>;
-
-  Vocabulary vocabulary_;
-  Pieces beginnings_;
-  Pieces continuations_;  // without their prefix
+  PieceTable beginnings_;
+  PieceTable continuations_;  // without their prefix
   std::size_t longest_bytes_ = 0;
   std::int64_t unknown_id_;
   std::size_t max_characters_;
