@@ -25,7 +25,7 @@ from .errors import DataError
 from .fetch import fetch_pypi
 from .hub_data import read_hub_rows
 from .labelling import LABELLINGS, Example
-from .split import Split, choose_split, normalise
+from .split import Split, choose_split, normalise, split_position
 from .tables import Row, read_table
 from .texts import Text, text_of
 from .word_tags import Span
@@ -66,6 +66,7 @@ class DataDescription:
         kind: The kind of task.
         truncation: What is read of a text beyond `max_length`.
         pairs: An example is two texts, which are read together.
+        split_chinese: Every Chinese character is a word.
     """
 
     labels: tuple[str, ...]
@@ -75,6 +76,7 @@ class DataDescription:
     kind: str = "text-classification"
     truncation: Truncation = HEAD
     pairs: bool = False
+    split_chinese: bool = False
 
 
 def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         "labels": list(labelling.names(task.labels)),
         "max_length": task.max_length,
         "truncation": asdict(task.long_texts),
+        "split_chinese": task.split_chinese,
         "sizes": {name: len(splits[name]) for name in SPLITS},
         "class_counts": {name: labelling.counts(values[name], task.labels) for name in SPLITS},
         "dropped_duplicates": dropped,
@@ -170,26 +173,49 @@ def load_description(data: Path) -> DataDescription:
 def _split(
     config: DataConfig, task: TaskConfig
 ) -> tuple[dict[Split, list[Example]], dict[str, int]]:
-    """Return the splits and how many examples each source lost to a split held out elsewhere."""
-    held_out = {
-        name: [] if isinstance(value, float) else _read(value, config, task)
-        for name, value in (("validation", config.validation), ("test", config.test))
+    """Return the splits and how many examples each source lost as duplicates."""
+    sources = {"train": config.train, "validation": config.validation, "test": config.test}
+    found: dict[str, list[Example]] = {
+        name: [] if isinstance(source, float) else _read(source, config, task)
+        for name, source in sources.items()
     }
-    everything = _read(config.train, config, task)
-    validation = _without(held_out["validation"], held_out["test"])
-    kept = _without(everything, [*held_out["validation"], *held_out["test"]])
-    dropped = {
-        "train": len(everything) - len(kept),
-        "validation": len(held_out["validation"]) - len(validation),
-    }
+    once = {name: _distinct(rows) if config.distinct else rows for name, rows in found.items()}
     splits: dict[Split, list[Example]] = {
         "train": [],
-        "validation": validation,
-        "test": held_out["test"],
+        "validation": _without(once["validation"], once["test"]),
+        "test": once["test"],
+    }
+    kept = _without(once["train"], [*once["validation"], *once["test"]])
+    if config.block:
+        kept = [replace(one, together=str(row // config.block)) for row, one in enumerate(kept)]
+    dropped = {
+        "train": len(found["train"]) - len(kept),
+        "validation": len(found["validation"]) - len(splits["validation"]),
     }
     for example in kept:
         splits[choose_split(example.together, **_fractions(config))].append(example)
-    return _without_leaks(splits, dropped)
+    splits, dropped = _without_leaks(splits, dropped)
+    return splits | {"train": _fewer(splits["train"], config.max_train)}, dropped
+
+
+def _distinct(examples: list[Example]) -> list[Example]:
+    """Keep the first of equal texts, and none where their labels differ."""
+    first: dict[str, Example] = {}
+    odd: set[str] = set()
+    for example in examples:
+        key = normalise(example.text)
+        if first.setdefault(key, example).label != example.label:
+            odd.add(key)
+    return [example for key, example in first.items() if key not in odd]
+
+
+def _fewer(examples: list[Example], most: int | None) -> list[Example]:
+    """Keep at most so many examples, in their order; their texts decide which."""
+    if most is None or len(examples) <= most:
+        return examples
+    places = [split_position(example.text) for example in examples]
+    drawn = sorted(range(len(examples)), key=places.__getitem__)[:most]
+    return [examples[row] for row in sorted(drawn)]
 
 
 def _without_leaks(
@@ -228,7 +254,7 @@ def _rows(
 ) -> list[Row]:
     place = _place(source)
     if isinstance(place, Path):
-        return list(read_table(place, columns, kind, encoding))
+        return list(read_table(place, columns, kind, encoding, labels))
     return list(read_hub_rows(place, columns, labels))
 
 

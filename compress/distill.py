@@ -57,7 +57,7 @@ def distill(
         general / "model" if general else None,
         description.kind,
     )
-    tokenizer = load_tokenizer(tokenizer_folder)
+    tokenizer = load_tokenizer(tokenizer_folder, description.split_chinese)
     rank = config.student.embedding_rank
     if rank is not None:
         learned_from = tokenize_split(examples, "train", tokenizer, data)

@@ -27,7 +27,7 @@ def fine_tune(
     """
     description = load_description(data)
     folder = fetch_model(config.model)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, description.split_chinese)
     set_seed(seed)
     model = load_checkpoint(folder, description.labels, description.kind)
     train, validation = (

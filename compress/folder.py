@@ -23,6 +23,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from .bilstm import BilstmClassifier, BilstmModelConfig
+from .chinese_words import split_chinese
 from .config import HEAD, TASK_KINDS, Truncation
 from .embedder import AutoEmbedder, Embedder, embedder_of, project_nothing
 from .errors import ModelError
@@ -132,9 +133,17 @@ def load_model(folder: Path) -> PreTrainedModel:
     return model
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the fast tokenizer of a model folder or checkpoint."""
+def load_tokenizer(folder: Path, chinese_words: bool = False) -> PreTrainedTokenizerBase:
+    """Load the fast tokenizer of a model folder or checkpoint.
+
+    Args:
+        folder: Where it is.
+        chinese_words: Every Chinese character is to be a word; a model folder's own tokenizer knows
+            by itself.
+    """
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, use_fast=True)
+    if chinese_words:
+        split_chinese(tokenizer)
     return tokenizer
 
 

@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from .config import ColumnsConfig
 from .conll import read_sentences
 from .errors import DataError, UserError
 from .squad import read_questions
+from .tagged_words import read_tagged
 from .texts import Text
 
+LABEL_FILES = "label-files"
 NUMBERS = {2: "two", 3: "three"}
 ENDINGS = {
     ".csv": "csv",
@@ -50,7 +52,11 @@ class Row:
 
 
 def read_table(
-    path: Path, columns: ColumnsConfig, file_format: str = "auto", encoding: str = "utf-8"
+    path: Path,
+    columns: ColumnsConfig,
+    file_format: str = "auto",
+    encoding: str = "utf-8",
+    labels: Collection[str] = (),
 ) -> Iterator[Row]:
     """Yield the rows of a CSV, TSV, JSONL or Parquet file; blank lines are no rows.
 
@@ -60,23 +66,30 @@ def read_table(
         path: The file.
         columns: All by name, or all by position in a file without header.
         file_format: `csv`, `tsv`, `jsonl`, `parquet`, `auto` by the file's ending, `text`, one
-            unlabelled text a line, `conll`, a word and its tag a line, or `squad`, questions on
-            paragraphs; the last two need no columns.
+            unlabelled text a line, `conll`, a word and its tag a line, `squad`, questions on
+            paragraphs, `tagged`, words with tags behind a slash, or `label-files`, a folder with a
+            file of texts for each label; the last four need no columns.
         encoding: Of the text formats.
+        labels: Which tags of `tagged` words are labels.
 
     Raises:
         DataError: The file, a column or a row is not as told; names the row.
     """
-    if not path.is_file():
+    if not (path.is_dir() if file_format == LABEL_FILES else path.is_file()):
         raise DataError(
-            f"{path} is no file, expected a table of examples; correct the path in `data` "
-            f"(paths count from {Path.cwd()})"
+            f"{path} is no {'folder' if file_format == LABEL_FILES else 'file'}, expected a table "
+            f"of examples; correct the path in `data` (paths count from {Path.cwd()})"
         )
     kind = _format(path) if file_format == "auto" else file_format
-    if kind == "text":
+    if kind == LABEL_FILES:
+        rows = _label_files(path, encoding)
+    elif kind == "text":
         rows = _lines(_decode(path, encoding))
     elif kind == "conll":
         rows = (Row(*sentence) for sentence in read_sentences(path, _decode(path, encoding)))
+    elif kind == "tagged":
+        found = read_tagged(path, _decode(path, encoding), labels)
+        rows = (Row(*sentence) for sentence in found)
     elif kind == "squad":
         rows = (Row(*asked) for asked in read_questions(path, _decode(path, encoding)))
     elif kind == "parquet":
@@ -150,6 +163,18 @@ def _lines(text: str) -> Iterator[Row]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield Row(line.strip(), None, number)
+
+
+def _label_files(folder: Path, encoding: str) -> Iterator[Row]:
+    files = sorted(folder.glob("*.txt"))
+    if not files:
+        raise DataError(
+            f"{folder} has no file that ends in .txt, expected one for each label, named by it, "
+            "with a text a line; correct the path or data.format"
+        )
+    for file in files:
+        for row in _lines(_decode(file, encoding)):
+            yield replace(row, label=file.stem)
 
 
 def _delimited_rows(path: Path, text: str, columns: ColumnsConfig, kind: str) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .batches import tokenize_split
 from .config import Source
+from .data import load_description
 from .errors import ModelError
 from .fetch import fetch_model
 from .folder import load_tokenizer
@@ -47,7 +48,8 @@ def check_tokenizers(
         ModelError: Both tokenizers differ, the student's cannot be trimmed, or one has another mask
             token.
     """
-    students = load_tokenizer(fetch_model(student))
+    split_chinese = load_description(data).split_chinese
+    students = load_tokenizer(fetch_model(student), split_chinese)
     if mask_token is not None:
         check_mask_token("student", students.mask_token, mask_token)
         for source in (teacher, *further_teachers):
@@ -58,7 +60,7 @@ def check_tokenizers(
     if trimmed:
         check_trimmable(json.loads(students.backend_tokenizer.to_str()))
     if shared:
-        teachers = load_tokenizer(fetch_model(teacher))
+        teachers = load_tokenizer(fetch_model(teacher), split_chinese)
         check_same_cuts(
             *(
                 [len(ids) for ids in tokenize_split(data, "train", tokenizer, data).input_ids]

@@ -30,6 +30,7 @@ from .config import TrainingConfig
 from .errors import ModelError
 from .precision import choose_precision
 from .progress import Progress, progress
+from .word_factors import word_rows
 
 EVALUATION_BATCH_SIZE = 64
 TEACHER = "teacher_logits"  # among the extras of an example
@@ -142,6 +143,9 @@ def fit(
     set_seed(seed)
     if config.dropout is not None:
         _set_dropout(model, config.dropout)
+    frozen = [_words(model)] if config.freeze_words else []
+    for table in frozen:
+        table.requires_grad_(False)
     collate = Collate(tokenizer.pad_token_id)
     by_length = sorted(range(len(train)), key=lambda i: len(train.input_ids[i]))
     middle = by_length[len(train) // 2 :][: config.batch_size]
@@ -178,6 +182,8 @@ def fit(
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = _best_metrics(trainer.state) or trainer.evaluate()
     model.to("cpu").eval()
+    for table in frozen:
+        table.requires_grad_(True)
     return FitResult(
         steps=trainer.state.global_step,
         epochs=trainer.state.epoch or 0.0,
@@ -188,6 +194,11 @@ def fit(
         teacher_kl=metrics.get("eval_kl"),
         best_loss=metrics["eval_loss"],
     )
+
+
+def _words(model: nn.Module) -> nn.Embedding:
+    """Return the word table of a model, or of the one that a wrapper holds."""
+    return word_rows(next(one for one in model.modules() if isinstance(one, PreTrainedModel)))
 
 
 def _set_dropout(model: nn.Module, share: float) -> None:

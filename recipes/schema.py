@@ -22,6 +22,7 @@ from pocketbert.compress.config import (
     TransferConfig,
     TrimConfig,
 )
+from pocketbert.compress.tables import LABEL_FILES
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.eval.config import EvaluateConfig
 from pocketbert.eval.gates import ACCURACY, Gate, parse_gate
@@ -150,18 +151,23 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
             f"data.format is 'squad', expected another where task.kind is {recipe.task.kind!r}, "
             "which answers no questions"
         )
+    if recipe.data.block and (kind.vectors or kind.context):
+        yield (
+            f"data.block is {recipe.data.block}, expected none (null) where task.kind is "
+            f"{recipe.task.kind!r}, whose rows stay together by their second text"
+        )
     if kind.context and recipe.general:
         yield (
             f"general is a section, expected none (null) where task.kind is {recipe.task.kind!r}, "
             "because it reads single texts"
         )
-    if recipe.data.format == "conll" and (kind.context or not kind.per_word):
+    if recipe.data.format in ("conll", "tagged") and (kind.context or not kind.per_word):
         yield (
-            f"data.format is 'conll', expected another where task.kind is {recipe.task.kind!r}, "
-            "because its labels are of words"
+            f"data.format is {recipe.data.format!r}, expected another where task.kind is "
+            f"{recipe.task.kind!r}, because its labels are of words"
         )
     own = "squad" if kind.context else "conll"
-    if kind.per_word and (recipe.data.format in ("csv", "tsv")):
+    if kind.per_word and (recipe.data.format in ("csv", "tsv", LABEL_FILES)):
         yield (
             f"data.format is {recipe.data.format!r}, expected 'jsonl', 'parquet' or {own!r} where "
             f"task.kind is {recipe.task.kind!r}, whose labels are lists of spans"
@@ -169,6 +175,11 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _pair_problems(recipe: Recipe) -> Iterator[str]:
+    if recipe.data.format == LABEL_FILES:
+        yield (
+            f"data.format is {LABEL_FILES!r}, expected another beside data.columns.pair, because "
+            "its lines are single texts"
+        )
     if not TASK_KINDS[recipe.task.kind].pairs:
         yield (
             f"data.columns.pair is {recipe.data.columns.pair!r}, expected none (null) where "

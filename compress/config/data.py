@@ -22,6 +22,8 @@ class TaskConfig:
         window_overlap: Of `windows`, and of those of a context: tokens that neighbours share; None
             is a quarter of `max_length`.
         window_pooling: Of `windows`: how their logits become the text's; None is the mean.
+        split_chinese: Of words with labels: every Chinese character is one, also where the
+            tokenizer would leave them together.
     """
 
     __pydantic_config__ = STRICT
@@ -40,6 +42,7 @@ class TaskConfig:
     truncation: Keep = field(default="head", metadata=ADDED_LATER)
     window_overlap: int | None = field(default=None, metadata=ADDED_LATER)
     window_pooling: Pooling | None = field(default=None, metadata=ADDED_LATER)
+    split_chinese: bool = field(default=False, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -62,6 +65,12 @@ class TaskConfig:
         check(
             8 <= self.max_length <= 512,
             f"max_length is {self.max_length} tokens, expected 8 to 512",
+        )
+        labels_words = kind.per_word and not kind.context
+        check(
+            labels_words or not self.split_chinese,
+            f"split_chinese is true, expected false where kind is {self.kind!r}, whose labels are "
+            "not of words",
         )
         self._check_windows()
 
@@ -138,21 +147,32 @@ class DataConfig:
         validation: Another source, or the fraction of `train` held out for choosing.
         test: Another source, or the fraction of `train` held out for the report.
         format: `auto` goes by the file's ending; `text` has one text a line and no labels, `conll`
-            a word and its tag a line, and no columns; `squad` is a SQuAD file, version 1 or 2.
+            a word and its tag a line, and no columns; `squad` is a SQuAD file, version 1 or 2;
+            `label-files` is a folder with a file LABEL.txt for each label, a text a line; `tagged`
+            has words with tags behind a slash.
         columns: Names or positions of the columns.
         encoding: Text encoding of the files.
         label_threshold: For a numeric label column: up to it is the first label, above it the
             second.
+        distinct: Of equal texts the first counts alone, and none where their labels differ.
+        block: So many neighbours of `train` stay in one split, for texts in the order of time; None
+            goes by each text.
+        max_train: Training examples at most, drawn by their texts; None takes all.
     """
 
     __pydantic_config__ = STRICT
     train: Source
     validation: float | Source
     test: float | Source
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "squad"] = "auto"
+    format: Literal[
+        "auto", "csv", "tsv", "jsonl", "parquet", "text", "conll", "squad", "label-files", "tagged"
+    ] = "auto"
     columns: ColumnsConfig = ColumnsConfig()
     encoding: str = "utf-8"
     label_threshold: float | None = None
+    distinct: bool = field(default=False, metadata=ADDED_LATER)
+    block: int | None = field(default=None, metadata=ADDED_LATER)
+    max_train: int | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         held_out = 0.0
@@ -165,6 +185,9 @@ class DataConfig:
             held_out < 0.9,
             f"validation and test take {held_out:g} of the examples, expected less than 0.9",
         )
+        for name in ("block", "max_train"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)

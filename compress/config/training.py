@@ -1,9 +1,9 @@
 """How a model is trained, and the teacher, which is nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from .checks import STRICT, check, check_fraction, check_positive
+from .checks import ADDED_LATER, STRICT, check, check_fraction, check_positive
 from .sources import Source
 
 
@@ -22,6 +22,8 @@ class TrainingConfig:
         evaluations_per_epoch: How often the validation split is scored and a checkpoint kept.
         patience: Stop after this many evaluations without a better score.
         precision: `auto` takes BF16 autocast only where it was measured faster.
+        freeze_words: The word table stays as it is, which saves most of a step's time and memory
+            where that table is most of the model.
     """
 
     __pydantic_config__ = STRICT
@@ -34,6 +36,7 @@ class TrainingConfig:
     evaluations_per_epoch: int = 2
     patience: int = 4
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    freeze_words: bool = field(default=False, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         check_positive("epochs", self.epochs)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,54 @@ def test_duplicates_stay_in_one_split(tmp_path):
     seen = [{normalise(text) for text in load_split(out, name).texts} for name in SPLITS]
     assert sum(map(len, seen)) == len(set.union(*seen)) == 300
     assert sum(summary["sizes"].values()) == 600
+
+
+def test_distinct_texts_count_once_and_contradictory_ones_not_at_all(tmp_path):
+    again = [{**row, "text": row["text"].upper()} for row in reviews(200)]
+    odd = {"text": reviews(1)[0]["text"], "label": "good"}
+    assert odd["label"] != reviews(1)[0]["label"]
+    train = write(tmp_path / "all.jsonl", [*reviews(200), *again, odd])
+    config = DataConfig(train=train, validation=0.2, test=0.2, distinct=True)
+    summary, out = prepare(tmp_path, config)
+    texts = [text for name in SPLITS for text in load_split(out, name).texts]
+    assert sorted(texts) == sorted(row["text"] for row in reviews(200)[1:])
+    assert summary["dropped_duplicates"] == {"train": 202, "validation": 0}
+
+
+def test_a_training_split_is_cut_to_a_part_that_its_texts_decide(tmp_path):
+    train = write(tmp_path / "all.jsonl", reviews(300))
+    whole, out = prepare(tmp_path, DataConfig(train=train, validation=0.2, test=0.2))
+    everything = {name: load_split(out, name).texts for name in SPLITS}
+    shuffled = write(tmp_path / "shuffled.jsonl", reviews(300)[::-1])
+    config = DataConfig(train=train, validation=0.2, test=0.2, max_train=60)
+    for source in (train, shuffled):
+        _, out = prepare(tmp_path, replace(config, train=source))
+        found = {name: load_split(out, name).texts for name in SPLITS}
+        for name in ("validation", "test"):
+            assert sorted(found[name]) == sorted(everything[name])
+        part = [text for text in everything["train"] if text in found["train"]]
+        assert len(part) == len(found["train"]) == 60
+        assert part == (found["train"] if source == train else found["train"][::-1])
+    summary, _ = prepare(tmp_path, replace(config, max_train=1000))
+    assert summary["fingerprint"] == whole["fingerprint"]
+
+
+def test_neighbours_stay_in_one_split(tmp_path):
+    train = write(tmp_path / "all.jsonl", reviews(400))
+    config = DataConfig(train=train, validation=0.2, test=0.2, block=20)
+    _, out = prepare(tmp_path, config)
+    numbers = {
+        name: {int(text.split()[-1]) // 20 for text in load_split(out, name).texts}
+        for name in SPLITS
+    }
+    assert sum(map(len, numbers.values())) == len(set.union(*numbers.values())) == 20
+    for name in SPLITS:
+        assert len(load_split(out, name)) == 20 * len(numbers[name]) > 0
+    # A text that comes again in another block is not learned from where it is held out.
+    write(tmp_path / "all.jsonl", [*reviews(400), *reviews(400)])
+    _, out = prepare(tmp_path, config)
+    texts = [set(load_split(out, name).texts) for name in SPLITS]
+    assert sum(map(len, texts)) == len(set.union(*texts)) == 400
 
 
 def test_what_other_sources_hold_out_is_dropped_and_counted(tmp_path):

@@ -84,6 +84,22 @@ def test_missing_file(tmp_path):
     assert "is no file" in complaint(tmp_path)
 
 
+def test_a_folder_with_a_file_of_texts_for_each_label(tmp_path):
+    table(tmp_path, "pos.txt", "好看\n\n  很好看 \n")
+    table(tmp_path, "neg.txt", "不好\r\n")
+    table(tmp_path, "model.bin", "not read")
+    rows = list(read_table(tmp_path, NAMED, "label-files"))
+    assert rows == [Row("不好", "neg", 1), Row("好看", "pos", 1), Row("很好看", "pos", 3)]
+
+
+def test_a_folder_without_texts(tmp_path):
+    message = complaint(tmp_path, file_format="label-files")
+    assert f"{tmp_path} has no file that ends in .txt, expected one for each label" in message
+    assert "is no folder" in complaint(
+        table(tmp_path, "a.txt", "fine\n"), file_format="label-files"
+    )
+
+
 def test_unknown_ending(tmp_path):
     message = complaint(table(tmp_path, "a.xlsx", "text,label\n"))
     assert "'.xlsx'" in message

@@ -61,6 +61,32 @@ def test_parameters_may_have_a_rate_of_their_own(tiny_checkpoint, tiny_data, tmp
     assert 0 < moved[0] < 1e-5 < moved[2] < 0.1 < moved[1]
 
 
+@pytest.mark.parametrize("freeze", [False, True])
+def test_a_word_table_may_stay_as_it_is(freeze, tiny_checkpoint, tiny_data, tmp_path, training):
+    from dataclasses import replace
+
+    from pocketbert.compress.folder import load_checkpoint
+    from pocketbert.compress.training import fit
+
+    model = load_checkpoint(tiny_checkpoint, ("bad", "good"))
+    wrapped = torch.nn.Sequential(model)
+    wrapped.forward = model.forward  # as the wrappers of a loss or of objectives hold a model
+    tokenizer = load_tokenizer(tiny_checkpoint)
+    examples = tokenize(load_split(tiny_data, "validation"), tokenizer, 32)
+    words, positions = (
+        table.weight
+        for table in (model.get_input_embeddings(), model.bert.embeddings.position_embeddings)
+    )
+    before = [table.detach().clone() for table in (words, positions)]
+    fit(
+        wrapped, examples, examples, tokenizer, replace(training, epochs=1, freeze_words=freeze),
+        seed=0, folder=tmp_path, title="Fit",
+    )  # fmt: skip
+    assert torch.equal(words, before[0]) == freeze
+    assert not torch.equal(positions, before[1])
+    assert words.requires_grad
+
+
 def test_broken_weights_are_not_kept_as_a_checkpoint(
     tiny_checkpoint, tiny_data, tmp_path, training
 ):

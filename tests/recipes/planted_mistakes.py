@@ -631,9 +631,10 @@ PLANTED = {
         "seed: 3",
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of "
-        "entities_tweets, faq_retrieval, masked_words, questions, quickstart, rating, "
-        "sentiment_base, sentiment_bilstm, sentiment_extreme, sentiment_pruned, sst2_hub or the "
-        "path of a .yaml file; did you mean 'quickstart'?",
+        "chinese_entities, chinese_sentiment, entities_tweets, faq_retrieval, home_intents, "
+        "masked_words, questions, quickstart, rating, sentiment_base, sentiment_bilstm, "
+        "sentiment_extreme, sentiment_pruned, sst2_hub or the path of a .yaml file; did you mean "
+        "'quickstart'?",
     ),
 }
 

@@ -85,6 +85,26 @@ MISTAKES = {
         ["task.kind=question-answering", "task.labels=[a, b]"],
         "labels has 2 entries, expected none .*, which reads answers in a context",
     ),
+    "files of texts for the labels of words": (
+        [*ENTITIES, "data.format=label-files"],
+        "data.format is 'label-files', expected 'jsonl', 'parquet' or 'conll'",
+    ),
+    "files of texts for pairs": (
+        ["data.format=label-files", "data.columns.pair=second"],
+        r"data\.format is 'label-files', expected another beside data\.columns\.pair",
+    ),
+    "words with tags for whole texts": (
+        ["data.format=tagged"],
+        "data.format is 'tagged', expected another where task.kind is 'text-classification'",
+    ),
+    "blocks of rows that stay together anyway": (
+        [*VECTORS, "data.block=100"],
+        r"data\.block is 100, expected none \(null\) where task\.kind is 'text-retrieval'",
+    ),
+    "Chinese words of whole texts": (
+        ["task.split_chinese=true"],
+        "split_chinese is true, expected false where kind is 'text-classification'",
+    ),
     "entities on TensorRT": (
         [*ENTITIES, "compile.also=[tensorrt]"],
         "compile names tensorrt, expected other targets",
