@@ -401,7 +401,7 @@ PLANTED = {
         "further_teachers: [{model: hf:a/b}]\nquantize:\n",
         "small.yaml:36: further_teachers[0].training is missing, expected a section with the keys "
         "epochs, learning_rate, batch_size, warmup_fraction, weight_decay, dropout, "
-        "evaluations_per_epoch, patience, precision",
+        "evaluations_per_epoch, patience, precision, freeze_words",
     ),
     "percent of words": (
         "quantize:\n",
@@ -583,8 +583,8 @@ PLANTED = {
         "  model: pypi:all-MiniLM-L6",
         "small.yaml:14: teacher.model is 'pypi:all-MiniLM-L6', expected one of "
         "vader-movie-reviews, vader-amazon-reviews, vader-tweets, vader-nyt-editorials, "
-        "wnut-tweets, all-MiniLM-L6-v2, all-mpnet-base-v2, construction-faq-en, "
-        "multilingual-e5-small (listed in sources.yaml); "
+        "wnut-tweets, chinese-reviews, peoples-daily, home-assistant-intents, all-MiniLM-L6-v2, "
+        "all-mpnet-base-v2, construction-faq-en, multilingual-e5-small (listed in sources.yaml); "
         "did you mean 'all-MiniLM-L6-v2'?",
     ),
     "package without a pin": (
