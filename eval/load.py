@@ -163,6 +163,7 @@ def _result(
         loadgen_valid=log["validity"] == "VALID",
         rate_per_s=request.get("rate_per_s"),
         bound_ms=request.get("latency_ms"),
+        bound_percentile=request.get("percentile"),
         bound_kept=log["perf_constraints_met"] if name == "server" else None,
         warm_up_passes=warm_up_passes,
         **memory,

@@ -16,7 +16,7 @@ from .doctor.examine import read_examination
 from .evaluate import summarize
 from .model_card import card_header, data_name
 from .report_file import SCHEMA_VERSION, Report, StageRecord, report_json
-from .results import ArtifactResult, Results, read_results
+from .results import ArtifactResult, LoadResult, Results, read_results
 from .wording import MetricWording
 
 SUMMARY_COLUMNS = (
@@ -45,6 +45,15 @@ CSV_COLUMNS = (
     "total_bytes",
     "peak_bytes",
 )
+# `<scenario>_<figure>` of what MLPerf's scenarios found, empty where they were not measured.
+LOAD_FIGURES = {
+    "single_stream": ("p90_ms", "p99_ms"),
+    "offline": ("texts_per_s",),
+    "server": ("rate_per_s", "bound_ms", "bound_percentile", "bound_kept", "p99_ms"),
+}
+LOAD_COLUMNS = tuple(
+    f"{scenario}_{figure}" for scenario, figures in LOAD_FIGURES.items() for figure in figures
+)
 SLICES = {"class": "by class", "tokens": "by length in tokens"}
 FILTERS = (
     wording.percent,
@@ -55,6 +64,7 @@ FILTERS = (
     wording.times_range,
     wording.p_value,
     wording.verdict,
+    wording.load_cells,
 )
 
 
@@ -107,9 +117,10 @@ def report_csv(results: Results) -> str:
     """One row an artifact, with its numbers unrounded."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(CSV_COLUMNS + LOAD_COLUMNS)
     for result in results.artifacts:
         to_teacher = result.to_teacher
+        load = {one.scenario: one for one in result.load}
         writer.writerow(
             [
                 result.artifact.name,
@@ -125,6 +136,11 @@ def report_csv(results: Results) -> str:
                 result.footprint.weights_bytes,
                 result.footprint.total_bytes,
                 result.peak_bytes,
+                *(
+                    getattr(load[scenario], figure) if scenario in load else ""
+                    for scenario, figures in LOAD_FIGURES.items()
+                    for figure in figures
+                ),
             ]
         )
     return file.getvalue()
@@ -167,9 +183,20 @@ def _render(template: str, report: Report) -> str:
         data_name=data_name(report.recipe),
         headline=wording.headline(results),
         zeros=wording.what_zeros_buy(stages),
+        scenarios=_scenarios(results),
+        scenario_wording=wording.SCENARIOS,
         tried=[row for stage in stages for row in stage["summary"].get("tried", ())],
         **(_figures(results) if "html" in template else {}),
     )
+
+
+def _scenarios(results: Results) -> dict[str, list[tuple[ArtifactResult, LoadResult]]]:
+    """What every artifact did in each of MLPerf's scenarios that was measured."""
+    rows: dict[str, list[tuple[ArtifactResult, LoadResult]]] = {}
+    for result in results.artifacts:
+        for load in result.load:
+            rows.setdefault(load.scenario, []).append((result, load))
+    return rows
 
 
 def _given(value: Any) -> Any:

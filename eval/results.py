@@ -86,6 +86,7 @@ class LoadResult:
         loadgen_valid: Whether LoadGen calls the run valid; it wants many queries for p99.
         rate_per_s: Server: mean rate of the arrivals.
         bound_ms: Server: the latency that has to be kept.
+        bound_percentile: Server: by this fraction of the texts.
         bound_kept: Server: whether it was.
         warm_up_passes: Passes until it was steady.
         resident_bytes: Memory of its process afterwards.
@@ -103,6 +104,7 @@ class LoadResult:
     loadgen_valid: bool
     rate_per_s: float | None
     bound_ms: float | None
+    bound_percentile: float | None
     bound_kept: bool | None
     warm_up_passes: int
     resident_bytes: int

@@ -5,9 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from .intervals import Interval
-from .results import ArtifactResult, Comparison, Results
+from .results import ArtifactResult, Comparison, LoadResult, Results
 
 TIMES, MINUS = "\u00d7", "\u2212"
+# MLPerf's name of each scenario, and how it asks.
+SCENARIOS = {
+    "single_stream": ("SingleStream", "one text after the other"),
+    "offline": ("Offline", "all texts at once, answered in batches, so that only the rate counts"),
+    "server": (
+        "Server",
+        "texts arrive at random; shown is the highest of the rates tried that keeps the bound, "
+        "waiting included, or the lowest where none does",
+    ),
+}
 
 
 def percent(fraction: float) -> str:
@@ -101,6 +111,31 @@ class MetricWording:
             _signed_three_decimals(end) for end in (interval.value, interval.low, interval.high)
         )
         return f"{value} ({low} to {high})"
+
+
+def load_cells(load: LoadResult) -> dict[str, str]:
+    """A row of the table of a scenario, by heading; every row of one scenario has the same."""
+    cells = {"texts a second": _three_digits(load.texts_per_s)}
+    if load.scenario == "server":
+        assert load.rate_per_s is not None
+        assert load.bound_percentile is not None
+        cells = {
+            "arriving a second": _three_digits(load.rate_per_s),
+            f"{100 * load.bound_percentile:g}% within {load.bound_ms:g} ms": (
+                "kept" if load.bound_kept else "missed"
+            ),
+        }
+    if load.scenario != "offline":  # there a text's latency is its place in the queue
+        cells |= {
+            "p50": milliseconds(load.p50_ms),
+            "p90": milliseconds(load.p90_ms),
+            "p99": milliseconds(load.p99_ms),
+        }
+    return cells | {
+        "peak memory": size(load.peak_bytes),
+        "queries": f"{load.queries:,}",
+        "enough for LoadGen": "yes" if load.loadgen_valid else "no",
+    }
 
 
 def p_value(p: float | None) -> str:

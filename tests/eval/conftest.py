@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,25 @@ from pocketbert.compress.data import load_split
 from pocketbert.deploy.bundle import Manifest, Target, write_bundle
 from pocketbert.deploy.engine import Engine
 from pocketbert.eval.artifacts import Artifact
-from pocketbert.eval.config import EvaluateConfig
+from pocketbert.eval.config import (
+    EvaluateConfig,
+    OfflineConfig,
+    ScenariosConfig,
+    ServerConfig,
+    SingleStreamConfig,
+)
 from pocketbert.eval.evaluate import evaluate
+from pocketbert.eval.load import measure_load
+from pocketbert.eval.results import read_results, write_results
 
 LABELS = ("bad", "good")
 MAX_LENGTH = 32
 CONFIG = EvaluateConfig(resamples=200, latency_texts=12, latency_rounds=3)
+SCENARIOS = ScenariosConfig(
+    single_stream=SingleStreamConfig(seconds=0.1),
+    offline=OfflineConfig(seconds=0.1, batch_size=4),
+    server=ServerConfig(latency_ms=1000, percentile=0.9, seconds=0.1),
+)
 BAD_WORDS = ("dull", "tedious", "clumsy", "awful", "bland", "lifeless", "messy", "boring")
 GOOD_WORDS = ("bright", "moving", "lovely", "funny", "superb", "tender", "sharp", "gripping")
 
@@ -119,6 +133,18 @@ def evaluation(tmp_path_factory, tiny_data, artifacts):
         baseline_onnx="teacher-onnx",
         engine="engine-int8",
     )
+    return out
+
+
+@pytest.fixture(scope="session")
+def under_load(tmp_path_factory, evaluation, artifacts, tiny_data):
+    """The evaluation, its ONNX artifacts driven by LoadGen as well."""
+    out = tmp_path_factory.mktemp("loaded")
+    results, texts = read_results(evaluation), load_split(tiny_data, "test").texts
+    about = (LABELS, MAX_LENGTH, SCENARIOS, 1, out / "load")
+    loads = {one.name: measure_load(one, texts, *about) for one in artifacts if one.kind != "model"}
+    loaded = tuple(replace(one, load=loads.get(one.artifact.name, ())) for one in results.artifacts)
+    write_results(replace(results, artifacts=loaded), out)
     return out
 
 

@@ -160,12 +160,56 @@ def test_what_the_recipe_says_is_escaped(report, page):
     assert "<bad>" in "".join(page.text)
 
 
-def test_tables_of_the_text_have_equal_columns(report):
+@pytest.mark.parametrize("of", ["report", "loaded_report"])
+def test_tables_of_the_text_have_equal_columns(of, request):
+    report = request.getfixturevalue(of)
     lines = (report / "report.md").read_text().split("## Do it again")[0].splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) > 20
     for table in re.findall(r"(?:^\|.*\n)+", "\n".join(lines) + "\n", re.MULTILINE):
         assert len({row.count("|") for row in table.strip().splitlines()}) == 1, table
+
+
+@pytest.fixture(scope="module")
+def loaded_report(under_load, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report-of-load")
+    write_report(out=out, evaluation=under_load, recipe=RECIPE, stages=STAGES)
+    return out
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_every_scenario_is_a_table_of_what_was_driven(loaded_report, under_load, name):
+    between = r"<[^>]+>" if name == "report.html" else r"\|"
+    shown = " ".join(re.sub(between, " ", (loaded_report / name).read_text()).split())
+    driven = [result for result in read_results(under_load).artifacts if result.load]
+    assert len(driven) == 2
+    for result in driven:
+        assert [load.scenario for load in result.load] == ["single_stream", "offline", "server"]
+        for load in result.load:
+            row = " ".join([result.artifact.title, *wording.load_cells(load).values()])
+            assert row in shown
+    for heading in ("SingleStream", "Offline", "Server", "90% within 1000 ms"):
+        assert heading in shown
+
+
+def test_only_what_waits_has_latencies_and_only_random_arrivals_a_bound(under_load):
+    result = read_results(under_load).of("engine-int8")
+    headings = {load.scenario: set(wording.load_cells(load)) for load in result.load}
+    assert {name for name, cells in headings.items() if "p99" in cells} == {
+        "single_stream",
+        "server",
+    }
+    bounds = [name for name, cells in headings.items() if "90% within 1000 ms" in cells]
+    assert bounds == ["server"]
+    server = result.load[-1]
+    assert wording.load_cells(server)["90% within 1000 ms"] == "kept"
+    missed = replace(server, bound_kept=False)
+    assert wording.load_cells(missed)["90% within 1000 ms"] == "missed"
+
+
+def test_without_scenarios_nothing_is_said_of_them(report):
+    for name in ("report.html", "report.md"):
+        assert "LoadGen" not in (report / name).read_text()
 
 
 def test_several_reports_make_one_table(report):

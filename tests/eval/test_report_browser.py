@@ -34,14 +34,14 @@ SPEED = SpeedReport(
 
 
 @pytest.fixture(scope="module")
-def report(evaluation, tmp_path_factory):
+def report(under_load, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     gate = {"gate": "bytes <= 1 MB", "artifact": "engine-int8", "outcome": "miss"}
     found = {"found": {"value": 2e6, "low": 2e6, "high": 2e6}, "explanation": "2 MB, beyond"}
     (out / "gates.json").write_text(json.dumps([gate | found]))
     write_examination(Examination(texts=9, speed=(SPEED,), numerics=()), out)
     write_report(
-        out=out, evaluation=evaluation, recipe=RECIPE, stages=STAGES, gates=out, doctor=out
+        out=out, evaluation=under_load, recipe=RECIPE, stages=STAGES, gates=out, doctor=out
     )
     return out / "report.html"
 
@@ -88,6 +88,19 @@ def test_the_plot_shows_every_artifact_and_says_what_it_is(page, report):
         assert artifact["artifact"]["title"] in details.inner_text()
 
 
+def test_every_scenario_has_a_table_with_a_row_for_what_was_driven(page, report):
+    artifacts = json.loads(report.with_suffix(".json").read_text())["results"]["artifacts"]
+    driven = [one["artifact"]["title"] for one in artifacts if one["load"]]
+    for scenario in ("SingleStream", "Offline", "Server"):
+        table = page.get_by_role("region", name=scenario, exact=True)
+        assert table.is_visible()
+        assert table.locator("tbody th").all_inner_texts() == driven
+        rows = table.locator("tr")
+        widths = [rows.nth(number).locator("th, td").count() for number in range(rows.count())]
+        assert len(set(widths)) == 1
+    assert table.get_by_text("90% within 1000 ms").is_visible()
+
+
 def test_the_keyboard_reaches_every_point(page):
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -99,7 +112,7 @@ def test_the_keyboard_reaches_every_point(page):
 
 def test_links_lead_somewhere(page):
     links = page.locator("nav a")
-    assert links.count() >= 9
+    assert links.count() >= 10
     for number in range(links.count()):
         target = links.nth(number).get_attribute("href")
         links.nth(number).click()

@@ -7,7 +7,7 @@ import yaml
 
 from pocketbert.eval.intervals import Interval
 from pocketbert.eval.plot import SliceBar, pareto_front, slice_bars
-from pocketbert.eval.report import CSV_COLUMNS, points_of, write_report
+from pocketbert.eval.report import CSV_COLUMNS, LOAD_COLUMNS, points_of, write_report
 from pocketbert.eval.report_file import SCHEMA, read_report, report_schema
 from pocketbert.eval.wording import MetricWording
 
@@ -40,11 +40,24 @@ def test_a_report_is_read_as_it_was_written(report):
 def test_the_table_has_every_artifact_unrounded(report):
     rows = list(csv.DictReader((report / "report.csv").read_text().splitlines()))
     results = read_report(report / "report.json").results
-    assert tuple(rows[0]) == CSV_COLUMNS
+    assert tuple(rows[0]) == CSV_COLUMNS + LOAD_COLUMNS
     assert [row["artifact"] for row in rows] == [one.artifact.name for one in results.artifacts]
     assert [float(row["p99_ms"]) for row in rows] == [
         one.latency.p99_ms for one in results.artifacts
     ]
+
+
+def test_the_table_has_what_every_scenario_found(under_load, tmp_path):
+    write_report(out=tmp_path, evaluation=under_load, recipe=RECIPE, stages=[])
+    rows = list(csv.DictReader((tmp_path / "report.csv").read_text().splitlines()))
+    assert all(rows[0][column] == "" for column in LOAD_COLUMNS)  # PyTorch was not driven
+    alone, offline, server = read_report(tmp_path / "report.json").results.of("engine-int8").load
+    row = next(row for row in rows if row["artifact"] == "engine-int8")
+    assert float(row["single_stream_p99_ms"]) == alone.p99_ms
+    assert float(row["offline_texts_per_s"]) == offline.texts_per_s
+    assert float(row["server_rate_per_s"]) == server.rate_per_s
+    assert float(row["server_bound_percentile"]) == 0.9
+    assert row["server_bound_kept"] == "True"
 
 
 def test_the_model_card_is_one_that_the_hub_reads(report):
