@@ -49,13 +49,15 @@ def _findings(findings: "Sequence[Finding]") -> None:
 
 def _accuracy(report: "AccuracyReport") -> None:
     screen.write(
-        f"INT8 on {report.texts:,} validation texts: accuracy "
-        f"{screen.percent(report.int8_accuracy)}, float {screen.percent(report.float_accuracy)}; "
+        f"INT8 on {report.texts:,} validation texts: {report.metric} "
+        f"{screen.metric_value(report.metric, report.int8_accuracy)}, float "
+        f"{screen.metric_value(report.metric, report.float_accuracy)}; "
         f"the float model's answer on {screen.percent(report.int8_agreement)}"
     )
+    headings = ["alone: diverges", "alone: agrees", f"without: {report.metric}"]
     screen.table(
-        ["layer", "alone: nats", "alone: agrees", "without: points", "outliers", "weights off by"],
-        [_layer(layer) for layer in report.layers[:SHOWN_LAYERS]],
+        ["layer", *headings, "outliers", "weights off by"],
+        [_layer(layer, report.metric) for layer in report.layers[:SHOWN_LAYERS]],
     )
     if len(report.layers) > SHOWN_LAYERS:
         screen.write(f"and {len(report.layers) - SHOWN_LAYERS} layers that it harms less\n")
@@ -67,8 +69,9 @@ def _accuracy(report: "AccuracyReport") -> None:
     gain = report.suggested_gain
     screen.write(
         f"suggested in float: {names}\n"
-        f"  measured: accuracy {screen.percent(report.suggested_accuracy)} "
-        f"({100 * gain.value:+.1f} points, {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), "
+        f"  measured: {report.metric} "
+        f"{screen.metric_value(report.metric, report.suggested_accuracy)}, "
+        f"{screen.metric_change(report.metric, gain)}, "
         f"the float model's answer on {screen.percent(report.suggested_agreement)}, "
         f"{report.p50_ratio_to_int8:.2f} times the latency of all in INT8\n"
         + ("  no measurable difference: all in INT8 is as good\n" if gain.holds(0) else "")
@@ -76,13 +79,12 @@ def _accuracy(report: "AccuracyReport") -> None:
     )
 
 
-def _layer(layer: "Layer") -> list[str]:
-    gain = layer.without_gain
+def _layer(layer: "Layer", metric: str) -> list[str]:
     return [
         ", ".join(layer.operators),
         f"{layer.alone_divergence:.2g}",
         screen.percent(layer.alone_agreement),
-        f"{100 * gain.value:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
+        screen.metric_change(metric, layer.without_gain),
         f"{layer.outlier_ratio:.1f}x",
         screen.percent(layer.weight_error),
     ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pocketbert.deploy.selftest import SelftestResult
     from pocketbert.eval.bench import BenchResult
     from pocketbert.eval.decide_gates import GateResult
+    from pocketbert.eval.intervals import Interval
 
     from .compare import RunComparison
     from .doctor import Diagnosis
@@ -424,6 +425,16 @@ def metric_interval(metric: str, interval: Mapping[str, float]) -> str:
         return _interval(interval)
     value, low, high = (interval[end] for end in ("value", "low", "high"))
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def metric_change(metric: str, change: "Interval") -> str:
+    """A difference with its interval: `+1.2 points (+0.1 to +2.3)`, or `+0.012 (+0.001 to ...)`."""
+    ends = (change.value, change.low, change.high)
+    if metric == "accuracy":
+        value, low, high = (f"{100 * end:+.1f}" for end in ends)
+        return f"{value} points ({low} to {high})"
+    value, low, high = (f"{end:+.3f}" for end in ends)
+    return f"{value} ({low} to {high})"
 
 
 def megabytes(count: float) -> str:

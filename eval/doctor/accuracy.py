@@ -44,7 +44,7 @@ class Layer:
         operators: Its operators, which read one tensor.
         alone_divergence: Divergence from the float model's answers (nats, where they are classes),
             with this layer alone in INT8.
-        alone_agreement: Share of texts that then get the float model's label.
+        alone_agreement: Share of texts that then get the float model's answer.
         without_gain: The metric with this layer alone in float minus that with all in INT8.
         outlier_ratio: Largest activation over the 98th percentile of their magnitudes; 0 where
             nothing was calibrated.
@@ -68,20 +68,22 @@ class AccuracyReport:
     """What INT8 costs a run, layer by layer.
 
     Attributes:
+        metric: Name of the task's metric, which every `accuracy` here is.
         texts: Validation texts it was measured on.
         float_accuracy: Of the float model on them.
         int8_accuracy: With all layers in INT8.
-        int8_agreement: Share of the float model's labels, with all layers in INT8.
-        lost: Float accuracy minus INT8 accuracy.
+        int8_agreement: Share of the float model's answers, with all layers in INT8.
+        lost: The float model's metric minus that in INT8.
         layers: The most harmed first.
         suggested: Layers to keep in float; none where INT8 costs no more than the gate allows.
         suggested_accuracy: With these in float.
         suggested_agreement: Likewise.
-        suggested_gain: Accuracy with these in float minus that with all in INT8.
+        suggested_gain: The metric with these in float minus that with all in INT8.
         p50_ratio_to_int8: Latency with these in float over that with all in INT8; 1 without any.
         findings: Causes.
     """
 
+    metric: str
     texts: int
     float_accuracy: float
     int8_accuracy: float
@@ -119,6 +121,7 @@ def _examine(trial: Trial, guard: GuardConfig) -> AccuracyReport:
     in_float = {name for operators in suggested for name in operators}
     kept = trial.logits(in_float, count) if suggested else int8
     return AccuracyReport(
+        metric=measure.name,
         texts=count,
         float_accuracy=trial.accuracy(trial.float_logits),
         int8_accuracy=trial.accuracy(int8),

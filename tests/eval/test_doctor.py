@@ -163,7 +163,7 @@ def test_a_mask_that_was_not_repaired_is_named(friendly, tmp_path, quantized, de
 def test_layers_that_int8_harms_are_suggested_and_restore_the_accuracy(hostile_run):
     run, planted = hostile_run
     report = examine_accuracy(run, GuardConfig(max_drop=0.08, texts=64))
-    assert report.float_accuracy == 1.0
+    assert (report.metric, report.float_accuracy) == ("accuracy", 1.0)
     assert report.int8_accuracy < 0.9
     assert report.lost.low > 0
     assert len(report.layers) == 14
