@@ -1,10 +1,12 @@
 """Whether the harness can be believed: its metrics, its intervals, its clock, and what it costs.
 
-    python benchmarks/evaluation.py --stages runs/stages --bundle runs/quickstart/bundle
+Then what it says of the quickstart's engines, of engines planted with a fault, and of gates.
 
-needs the stages of a quickstart run, openvino, mlcommons-loadgen, and for the metrics' peers
-torchmetrics and statsmodels, which nothing else here needs. `--rows` runs some rows again; the
-others keep what they found.
+    python benchmarks/evaluation.py --run runs/quickstart
+
+needs a run of the quickstart with its cache, openvino, mlcommons-loadgen, for the report a Chromium
+and playwright, and for the metrics' peers torchmetrics and statsmodels, which nothing else here
+needs. `--rows` runs some rows again; the others keep what they found.
 """
 
 import argparse
@@ -18,16 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import RESULTS, environment, write_results
+from doctor import fault_bars, gate_bars, gates_table, page_bar, planted_faults, report_page
+from report import RESULTS, command, environment, write_results
 from scipy import stats
 
 from pocketbert.compress.data import load_description, load_split
+from pocketbert.compress.errors import BundleError
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig
-from pocketbert.deploy.engine import Engine, why_not_here
+from pocketbert.deploy.engine import Engine
 from pocketbert.eval.artifacts import Artifact
 from pocketbert.eval.config import EvaluateConfig
+from pocketbert.eval.doctor.accuracy import stages_of_run
 from pocketbert.eval.environment import usable_cpus
 from pocketbert.eval.floors import floors
 from pocketbert.eval.intervals import mcnemar, paired_difference, proportion, retention
@@ -224,56 +229,106 @@ def overhead(options: argparse.Namespace) -> Found:
 
 
 def engines(options: argparse.Namespace) -> Found:
-    """The teacher in several runtimes and every target of the bundle, each over its floor."""
-    stage = {path.name.rsplit("-", 1)[0]: path for path in options.stages.glob("*-????????????")}
-    data, teacher, exported = stage["data"], stage["teacher"] / "model", stage["export-teacher"]
-    description = load_description(data)
+    """The teacher in several runtimes and every target of a bundle of two, each over its floor."""
+    stages = stages_of_run(options.run)
+    description = load_description(stages["data"])
     config = EvaluateConfig(latency_texts=options.texts, latency_rounds=options.rounds)
-    texts = choose_texts(load_split(data, "test").texts, config.latency_texts)
+    texts = choose_texts(load_split(stages["data"], "test").texts, config.latency_texts)
     peaks = measure_peaks(config.threads)
     with tempfile.TemporaryDirectory() as scratch:
-        compile_bundle(
-            out=Path(scratch),
-            config=CompileConfig(target="openvino", float_precision="float32"),
-            data=data,
-            exported=exported,
-            quantized=None,
-            lineage={},
-            name="teacher",
-        )
-        openvino = Path(scratch) / "bundle"
-        artifacts = [
-            artifact("PyTorch eager", "model", teacher, "teacher"),
-            artifact("ONNX Runtime FP32", "onnx", exported, "teacher"),
-            artifact("OpenVINO FP32", "bundle", openvino, "teacher"),
-            artifact("student FP32", "onnx", stage[options.student], "student"),
-            *(
-                artifact(f"bundle {target.name}", "bundle", options.bundle, "student", target.name)
-                for target in read_bundle(options.bundle).manifest.targets
-                if why_not_here(options.bundle, target) is None
-            ),
-        ]
+        artifacts, absent = engines_of(stages, Path(scratch))
         measured = measure_latency(
             artifacts, texts, description.labels, description.max_length, config, Path(scratch)
         )
         p50_ms = {name: float(np.median(one.latencies_ms)) for name, one in measured.items()}
         floor = floors(artifacts, p50_ms, texts, description.max_length, peaks)
     latencies_ms = {name: one.latencies_ms for name, one in measured.items()}
-    compiled_ms = torch_compile(teacher, texts, config)
-    latencies_ms["torch.compile"] = compiled_ms
-    tokens = token_lengths(teacher, texts, description.max_length)
-    floor["torch.compile"] = floor_of(
-        peaks, work_of(exported / "model.onnx"), tokens, "float32", float(np.median(compiled_ms))
+    teacher, compiled = stages["teacher"] / "model", "teacher, torch.compile (not in turns)"
+    latencies_ms[compiled] = torch_compile(teacher, texts, config)
+    floor[compiled] = floor_of(
+        peaks,
+        work_of(stages["export-teacher"] / "model.onnx"),
+        token_lengths(teacher, texts, description.max_length),
+        "float32",
+        float(np.median(latencies_ms[compiled])),
     )
     rows = [row_of(name, values, floor[name]) for name, values in latencies_ms.items()]
+    rows.sort(key=lambda row: -row["p50_ms"])
+    print_table(rows, absent)
+    below = [row["name"] for row in rows if row["p50_over_floor"] < 1]
+    raw = {"peaks": vars(peaks), "texts": len(texts), "rounds": config.latency_rounds}
+    raw |= {"rows": rows, "absent": absent}
+    return raw, [bar("engines below their floor", below, "none", not below)]
+
+
+def engines_of(stages: dict[str, Path], scratch: Path) -> tuple[list[Artifact], dict[str, str]]:
+    """What is timed in turns; and what cannot be here, with the reason."""
+    exported, student = stages["export-teacher"], stages["export-pruned"]
+    artifacts = [
+        artifact("teacher, PyTorch eager", "model", stages["teacher"] / "model", "teacher"),
+        artifact("teacher, ONNX Runtime FP32", "onnx", exported, "teacher"),
+    ]
+    absent = {}
+    for precision, called in (("float32", "FP32"), ("bfloat16", "BF16")):
+        name = f"teacher, OpenVINO {called}"
+        config = CompileConfig(target="openvino", float_precision=precision)
+        try:
+            folder = bundle(scratch / precision, config, stages["data"], exported, None)
+        except BundleError as error:
+            absent[name] = str(error)
+            continue
+        artifacts.append(artifact(name, "bundle", folder, "teacher"))
+    artifacts.append(artifact("student, ONNX Runtime FP32", "onnx", student, "student"))
+    config = CompileConfig(target="onnxruntime", also=("openvino",))
+    folder = bundle(scratch / "both", config, stages["data"], student, stages["quantize"])
+    artifacts += [
+        artifact(f"bundle, {target.name}", "bundle", folder, "student", target.name)
+        for target in read_bundle(folder).manifest.targets
+    ]
+    return artifacts, absent
+
+
+def bundle(
+    out: Path, config: CompileConfig, data: Path, exported: Path, quantized: Path | None
+) -> Path:
+    out.mkdir()
+    compile_bundle(
+        out=out,
+        config=config,
+        data=data,
+        exported=exported,
+        quantized=quantized,
+        lineage={},
+        name="measured",
+    )
+    return out / "bundle"
+
+
+def print_table(rows: list[dict[str, Any]], absent: dict[str, str]) -> None:
     for row in rows:
         print(
-            f"{row['name']:<24} p50 {row['p50_ms']:.3f} ms, p99 {row['p99_ms']:.3f} ms, "
+            f"{row['name']:<40} p50 {row['p50_ms']:.3f} ms, p99 {row['p99_ms']:.3f} ms, "
             f"floor {row['floor_ms']:.3f} ms, {row['p50_over_floor']:.2f} times"
         )
-    below = [row["name"] for row in rows if row["p50_over_floor"] < 1]
-    raw = {"peaks": vars(peaks), "texts": len(texts), "rounds": config.latency_rounds, "rows": rows}
-    return raw, [bar("engines below their floor", below, "none", not below)]
+    for name, reason in absent.items():
+        print(f"{name:<40} not here: {reason}")
+
+
+def faults(options: argparse.Namespace) -> Found:
+    """Engines planted with a fault: what the doctor names, and what its remedy restores."""
+    rows = list(planted_faults(options.run))
+    for row in rows:
+        print(f"{row['fault']}: {row['figures']}\n  {row['found']}\n  remedy: {row['remedy']}")
+    return {"faults": rows}, fault_bars(rows)
+
+
+def gates(options: argparse.Namespace) -> Found:
+    """How gates end with which exit code; and the page that such a run leaves."""
+    with tempfile.TemporaryDirectory() as scratch:
+        shown = Path(scratch) / "report.html"
+        rows = list(gates_table(options.run, options.recipe, shown))
+        page = report_page(shown)
+    return {"gates": rows, "report": page}, [*gate_bars(rows), page_bar(page)]
 
 
 def artifact(name: str, kind: Any, folder: Path, model: str, target: str | None = None) -> Artifact:
@@ -328,14 +383,15 @@ ROWS: dict[str, Callable[[argparse.Namespace], Found]] = {
     "loadgen": loadgen,
     "overhead": overhead,
     "engines": engines,
+    "faults": faults,
+    "gates": gates,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stages", type=Path, default=Path("runs/stages"))
-    parser.add_argument("--bundle", type=Path, default=Path("runs/quickstart/bundle"))
-    parser.add_argument("--student", default="export-pruned", help="stage that made the bundle")
+    parser.add_argument("--run", type=Path, default=Path("runs/quickstart"))
+    parser.add_argument("--recipe", default="quickstart", help="what that run was made of")
     parser.add_argument("--texts", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
@@ -348,7 +404,8 @@ def main() -> None:
     rows = json.loads(kept.read_text())["rows"] if kept.is_file() else {}
     for name in options.rows:
         raw, bars = ROWS[name](options)
-        rows[name] = {"environment": environment(), "raw": raw, "bars": bars}
+        rows[name] = {"environment": environment(), "command": command(sys.argv)}
+        rows[name] |= {"raw": raw, "bars": bars}
         # After each row, so that a later one that fails costs nothing.
         everything = [one for row in rows.values() for one in row["bars"]]
         write_results("evaluation", rows=rows, bars=everything)

@@ -1,6 +1,7 @@
 """What every benchmark writes: environment, command, raw figures, bars."""
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +16,29 @@ def environment() -> dict[str, Any]:
     return asdict(describe_environment())
 
 
+def command(arguments: list[str]) -> str:
+    """The command that ran, its paths without what only this machine has."""
+    script, *words = arguments
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *map(without_machine, words)])
+
+
+def without_machine(word: str) -> str:
+    """An absolute path from its checkout on, or its name alone if it is in none."""
+    option, equals, value = word.rpartition("=")
+    path = Path(value)
+    if not path.is_absolute():
+        return word
+    checkout = next(
+        (above for above in (path, *path.parents) if (above / ".git").exists()), path.parent
+    )
+    return f"{option}{equals}{path.relative_to(checkout)}"
+
+
 def write_results(name: str, **content: Any) -> None:
     """Write `results/<name>.json`; a bar that is missed stays `false`."""
     path = RESULTS / f"{name}.json"
     temporary = path.with_suffix(".tmp")
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    temporary.write_text(json.dumps({"command": command, **content}, indent=2) + "\n")
+    temporary.write_text(json.dumps({"command": command(sys.argv), **content}, indent=2) + "\n")
     temporary.replace(path)
     for bar in content["bars"]:
         verdict = "holds" if bar["holds"] else "MISSED"
