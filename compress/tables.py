@@ -16,7 +16,8 @@ from .squad import read_questions
 from .tagged_words import read_tagged
 from .texts import Text
 
-LABEL_FILES = "label-files"
+LABEL_FILES, LABEL_FOLDERS = "label-files", "label-folders"
+OF_LABELS = (LABEL_FILES, LABEL_FOLDERS)  # a folder is read, whose names are the labels
 NUMBERS = {2: "two", 3: "three"}
 ENDINGS = {
     ".csv": "csv",
@@ -67,22 +68,26 @@ def read_table(
         columns: All by name, or all by position in a file without header.
         file_format: `csv`, `tsv`, `jsonl`, `parquet`, `auto` by the file's ending, `text`, one
             unlabelled text a line, `conll`, a word and its tag a line, `squad`, questions on
-            paragraphs, `tagged`, words with tags behind a slash, or `label-files`, a folder with a
-            file of texts for each label; the last four need no columns.
+            paragraphs, `tagged`, words with tags behind a slash, `label-files`, a folder with a
+            file of texts for each label, or `label-folders`, one with a folder of files for each;
+            the last five need no columns.
         encoding: Of the text formats.
         labels: Which tags of `tagged` words are labels.
 
     Raises:
         DataError: The file, a column or a row is not as told; names the row.
     """
-    if not (path.is_dir() if file_format == LABEL_FILES else path.is_file()):
+    is_folder = file_format in OF_LABELS
+    if not (path.is_dir() if is_folder else path.is_file()):
         raise DataError(
-            f"{path} is no {'folder' if file_format == LABEL_FILES else 'file'}, expected a table "
-            f"of examples; correct the path in `data` (paths count from {Path.cwd()})"
+            f"{path} is no {'folder' if is_folder else 'file'}, expected a table of examples; "
+            f"correct the path in `data` (paths count from {Path.cwd()})"
         )
     kind = _format(path) if file_format == "auto" else file_format
     if kind == LABEL_FILES:
         rows = _label_files(path, encoding)
+    elif kind == LABEL_FOLDERS:
+        rows = _label_folders(path, encoding)
     elif kind == "text":
         rows = _lines(_decode(path, encoding))
     elif kind == "conll":
@@ -175,6 +180,18 @@ def _label_files(folder: Path, encoding: str) -> Iterator[Row]:
     for file in files:
         for row in _lines(_decode(file, encoding)):
             yield replace(row, label=file.stem)
+
+
+def _label_folders(folder: Path, encoding: str) -> Iterator[Row]:
+    files = sorted(file for file in folder.glob("*/*") if file.is_file())
+    if not files:
+        raise DataError(
+            f"{folder} has no folders with files, expected a folder for each label, named by it, "
+            "with a text a file; correct the path or data.format"
+        )
+    for number, file in enumerate(files, start=1):
+        text = _decode(file, encoding).strip()
+        yield check_text(file, Row(text, file.parent.name, number))
 
 
 def _delimited_rows(path: Path, text: str, columns: ColumnsConfig, kind: str) -> Iterator[Row]:

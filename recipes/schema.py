@@ -22,7 +22,7 @@ from pocketbert.compress.config import (
     TransferConfig,
     TrimConfig,
 )
-from pocketbert.compress.tables import LABEL_FILES
+from pocketbert.compress.tables import OF_LABELS
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.eval.config import EvaluateConfig
 from pocketbert.eval.gates import ACCURACY, Gate, parse_gate
@@ -167,7 +167,7 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
             f"{recipe.task.kind!r}, because its labels are of words"
         )
     own = "squad" if kind.context else "conll"
-    if kind.per_word and (recipe.data.format in ("csv", "tsv", LABEL_FILES)):
+    if kind.per_word and (recipe.data.format in ("csv", "tsv", *OF_LABELS)):
         yield (
             f"data.format is {recipe.data.format!r}, expected 'jsonl', 'parquet' or {own!r} where "
             f"task.kind is {recipe.task.kind!r}, whose labels are lists of spans"
@@ -175,10 +175,10 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _pair_problems(recipe: Recipe) -> Iterator[str]:
-    if recipe.data.format == LABEL_FILES:
+    if recipe.data.format in OF_LABELS:
         yield (
-            f"data.format is {LABEL_FILES!r}, expected another beside data.columns.pair, because "
-            "its lines are single texts"
+            f"data.format is {recipe.data.format!r}, expected another beside data.columns.pair, "
+            "because it has single texts"
         )
     if not TASK_KINDS[recipe.task.kind].pairs:
         yield (

@@ -168,3 +168,23 @@ def test_positions_are_checked(tmp_path):
     assert "expected names" in complaint(
         table(tmp_path, "a.jsonl", "{}"), ColumnsConfig(text=0, label=1)
     )
+
+
+def test_a_folder_with_a_folder_of_texts_for_each_label(tmp_path):
+    for name, text in (("pos/2.txt", "fine\nfilm\n"), ("pos/1", "good"), ("neg/1.txt", "poor")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        table(tmp_path, name, text)
+    table(tmp_path, "README.md", "not read")
+    rows = list(read_table(tmp_path, NAMED, "label-folders"))
+    assert rows == [Row("poor", "neg", 1), Row("good", "pos", 2), Row("fine\nfilm", "pos", 3)]
+
+
+def test_a_bad_file_in_a_folder_is_named(tmp_path):
+    assert "has no folders with files" in complaint(tmp_path, file_format="label-folders")
+    (tmp_path / "pos").mkdir()
+    path = table(tmp_path, "pos/1.txt", "caf\xe9", "latin-1")
+    message = complaint(tmp_path, file_format="label-folders")
+    assert f"{path} row 1: byte 3 (0xe9) is not utf-8" in message
+    assert f"{path} row 1: the text is empty" in complaint(
+        table(tmp_path, "pos/1.txt", " ").parents[1], file_format="label-folders"
+    )

@@ -89,6 +89,10 @@ MISTAKES = {
         [*ENTITIES, "data.format=label-files"],
         "data.format is 'label-files', expected 'jsonl', 'parquet' or 'conll'",
     ),
+    "folders of texts for the labels of words": (
+        [*ENTITIES, "data.format=label-folders"],
+        "data.format is 'label-folders', expected 'jsonl', 'parquet' or 'conll'",
+    ),
     "files of texts for pairs": (
         ["data.format=label-files", "data.columns.pair=second"],
         r"data\.format is 'label-files', expected another beside data\.columns\.pair",
