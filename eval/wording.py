@@ -134,7 +134,7 @@ def load_cells(load: LoadResult) -> dict[str, str]:
     return cells | {
         "peak memory": size(load.peak_bytes),
         "queries": f"{load.queries:,}",
-        "enough for LoadGen": "yes" if load.loadgen_valid else "no",
+        "valid for LoadGen": "yes" if load.loadgen_valid else "no",
     }
 
 

@@ -632,9 +632,9 @@ PLANTED = {
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of "
         "chinese_entities, chinese_sentiment, entities_tweets, faq_retrieval, home_intents, "
-        "masked_words, questions, quickstart, rating, sentiment_base, sentiment_bilstm, "
-        "sentiment_extreme, sentiment_pruned, sst2_hub or the path of a .yaml file; did you mean "
-        "'quickstart'?",
+        "masked_words, news_topics, questions, quickstart, rating, sentiment_base, "
+        "sentiment_bilstm, sentiment_extreme, sentiment_pruned, sst2_hub or the path of a .yaml "
+        "file; did you mean 'quickstart'?",
     ),
 }
 
