@@ -583,8 +583,9 @@ PLANTED = {
         "  model: pypi:all-MiniLM-L6",
         "small.yaml:14: teacher.model is 'pypi:all-MiniLM-L6', expected one of "
         "vader-movie-reviews, vader-amazon-reviews, vader-tweets, vader-nyt-editorials, "
-        "wnut-tweets, chinese-reviews, peoples-daily, home-assistant-intents, all-MiniLM-L6-v2, "
-        "all-mpnet-base-v2, construction-faq-en, multilingual-e5-small (listed in sources.yaml); "
+        "wnut-tweets, chinese-reviews, peoples-daily, home-assistant-intents, bbc-news, "
+        "all-MiniLM-L6-v2, all-mpnet-base-v2, construction-faq-en, multilingual-e5-small "
+        "(listed in sources.yaml); "
         "did you mean 'all-MiniLM-L6-v2'?",
     ),
     "package without a pin": (
