@@ -21,21 +21,15 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from report import environment, write_results
 from transformers import BertConfig, BertForSequenceClassification
 
-from pocketbert.compress.config import MIN_CHANNELS
-from pocketbert.deploy.export import _trace
-from pocketbert.deploy.first_position import first_position_only
-from pocketbert.deploy.float_edits import (
-    broadcast_mask,
-    drop_identities,
-    fold_reshapes,
-    repair_mask,
-    split_gemms,
-)
+from pocketbert.compress.config import MIN_CHANNELS, TASK_KINDS
+from pocketbert.compress.surgery import bert_layers, keep_heads, keep_neurons
+from pocketbert.deploy.export import edited_graph
 from pocketbert.deploy.graph import add_constant, drop_unused, initializers, weight_matmuls
 from pocketbert.deploy.targets.tensorrt import count_matmuls, lower
 from pocketbert.deploy.tensorrt_build import build_engine, import_tensorrt
 from pocketbert.deploy.tensorrt_layers import read_layers
 from pocketbert.deploy.tensorrt_profiles import Profile
+from pocketbert.recipes.load import load_recipe
 
 CAPABILITIES = ("SM80", "SM86", "SM89")
 PROFILE = Profile(min=(1, 1), opt=(1, 32), max=(4, 128))
@@ -62,17 +56,25 @@ def main() -> None:
         },
         rows=rows,
         bars=[
-            bar("BERT-base: most float products beside the classifier", rows, float_products, 0),
-            bar("BERT-base: most attentions not in one kernel", rows, unfused, 0),
+            bar(f"{shape}: most {what}", shape, rows, count, 0)
+            for shape in ("full-size", "bert-base")
+            for what, count in (
+                ("float products beside the classifier", float_products),
+                ("attentions not in one kernel", unfused),
+            )
         ],
     )
 
 
 def bar(
-    name: str, rows: list[dict[str, Any]], count: Callable[[dict[str, Any]], int], target: int
+    name: str,
+    shape: str,
+    rows: list[dict[str, Any]],
+    count: Callable[[dict[str, Any]], int],
+    target: int,
 ) -> dict[str, Any]:
-    """The worst GPU of a BERT-base with INT8 attention."""
-    value = max(count(row) for row in rows if row["model"] == "bert-base-int8-attention")
+    """The worst GPU of a model with INT8 attention."""
+    value = max(count(row) for row in rows if row["model"] == f"{shape}-int8-attention")
     return {"name": name, "value": value, "target": target, "holds": value <= target}
 
 
@@ -115,31 +117,47 @@ def models(stages: Path) -> Iterator[tuple[str, ModelProto]]:
         model = onnx.load_model(path)
         lower(model, "float16")
         yield name, model
-    for name, attention in (("bert-base-int8", False), ("bert-base-int8-attention", True)):
-        model = bert_base()
-        quantize(model, attention)
-        lower(model, "float16")
-        yield name, model
+    for shape, make in (("full-size", full_size), ("bert-base", bert_base)):
+        for kind in ("float", "int8", "int8-attention"):
+            graph = traced(make())
+            if kind != "float":
+                quantize(graph, attention=kind == "int8-attention")
+            lower(graph, "float16")
+            yield f"{shape}-{kind}", graph
 
 
-def bert_base() -> ModelProto:
-    """BERT-base with random weights, exported as the export stage does it."""
+def bert_base() -> BertForSequenceClassification:
+    """BERT-base with random weights."""
     torch.manual_seed(0)
-    model = BertForSequenceClassification(BertConfig(attn_implementation="eager"))
-    ids = np.ones((2, 16), dtype=np.int64)
-    graph = _trace(
-        model, {"input_ids": ids, "attention_mask": ids, "token_type_ids": np.zeros_like(ids)}
+    return BertForSequenceClassification(BertConfig(attn_implementation="eager"))
+
+
+def full_size() -> BertForSequenceClassification:
+    """Random weights in the shape of `sentiment_base`: MiniLM without the shares that it prunes."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        hidden_size=384,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=1536,
+        attn_implementation="eager",
     )
-    for edit in (
-        drop_identities,
-        repair_mask,
-        broadcast_mask,
-        fold_reshapes,
-        split_gemms,
-        first_position_only,
-    ):
-        edit(graph)
-    return graph
+    model = BertForSequenceClassification(config)
+    recipe = load_recipe("sentiment_base", ()).prune
+    assert recipe is not None
+    heads = round(config.num_attention_heads * (1 - recipe.heads))
+    neurons = round(config.intermediate_size * (1 - recipe.neurons) / 16) * 16
+    for layer in bert_layers(model):
+        keep_heads(layer, torch.arange(heads))
+        keep_neurons(layer, torch.arange(neurons))
+    return model
+
+
+def traced(model: BertForSequenceClassification) -> ModelProto:
+    """Export a model as the export stage does it."""
+    ids = np.ones((2, 16), dtype=np.int64)
+    example = {"input_ids": ids, "attention_mask": ids, "token_type_ids": np.zeros_like(ids)}
+    return edited_graph(model, example, TASK_KINDS["text-classification"])[0]
 
 
 def quantize(model: ModelProto, attention: bool) -> None:

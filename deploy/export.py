@@ -34,6 +34,14 @@ logger = logging.getLogger(__name__)
 
 PARITY_LIMIT = 1e-4
 PARITY_BATCHES = (1, 1, 2, 5, 16)
+EDITS = (
+    drop_identities,
+    repair_mask,
+    broadcast_mask,
+    fold_reshapes,
+    split_gemms,
+    first_position_only,
+)
 
 
 def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
@@ -62,18 +70,8 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
 
     logger.info("Tracing %s", type(torch_model).__name__)
     # The same text twice: an LSTM is traced on texts that are sorted by length.
-    graph = _trace(torch_model, tokenizer.encode(texts[:1] * 2), TASK_KINDS[description.kind])
-    edits = {
-        edit.__name__: edit(graph)
-        for edit in (
-            drop_identities,
-            repair_mask,
-            broadcast_mask,
-            fold_reshapes,
-            split_gemms,
-            first_position_only,
-        )
-    }
+    example = tokenizer.encode(texts[:1] * 2)
+    graph, edits = edited_graph(torch_model, example, TASK_KINDS[description.kind])
     save_model(graph, out / "model.onnx")
     middle = _of_median_length(texts, tokenizer)
     for name in ("tokenizer.json", "config.json"):
@@ -86,6 +84,23 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
         "macs": count_macs(graph, middle),
         "macs_tokens": middle["input_ids"].shape[1],
     }
+
+
+def edited_graph(
+    model: PreTrainedModel, example: dict[str, NDArray[np.int64]], kind: TaskKind
+) -> tuple[ModelProto, dict[str, int]]:
+    """Trace a model and edit its graph for the runtimes.
+
+    Args:
+        model: The model, with eager attention.
+        example: Inputs that it is traced with, of any length. Shape of each: (batch, seq).
+        kind: What its logits are of.
+
+    Returns:
+        The graph, and how often each edit matched.
+    """
+    graph = _trace(model, example, kind)
+    return graph, {edit.__name__: edit(graph) for edit in EDITS}
 
 
 class _Logits(nn.Module):
