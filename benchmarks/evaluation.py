@@ -149,7 +149,11 @@ def coverage(options: argparse.Namespace) -> Found:
                 # 0.27 of 0.3 + 0.34 given, and 0.63 of 0.7 + 0.66.
                 (2 * 0.27 / 0.64 + 2 * 0.63 / 1.36) / 2,
             ),
-            (f"{SEEDS} seeds", pooled_difference(measure, *trained, *of_config), spread),
+            (
+                f"{SEEDS} seeds",
+                pooled_difference(measure, trained[0], trained[1], *of_config),
+                spread,
+            ),
         ):
             hits.setdefault(name, []).append(interval.holds(value))
     found = {name: float(np.mean(covered)) for name, covered in hits.items()}

@@ -129,7 +129,7 @@ def models(stages: Path) -> Iterator[tuple[str, ModelProto]]:
 def bert_base() -> BertForSequenceClassification:
     """BERT-base with random weights."""
     torch.manual_seed(0)
-    return BertForSequenceClassification(BertConfig(attn_implementation="eager"))
+    return BertForSequenceClassification(BertConfig())
 
 
 def full_size() -> BertForSequenceClassification:
@@ -140,7 +140,6 @@ def full_size() -> BertForSequenceClassification:
         num_hidden_layers=6,
         num_attention_heads=12,
         intermediate_size=1536,
-        attn_implementation="eager",
     )
     model = BertForSequenceClassification(config)
     recipe = load_recipe("sentiment_base", ()).prune
@@ -155,6 +154,7 @@ def full_size() -> BertForSequenceClassification:
 
 def traced(model: BertForSequenceClassification) -> ModelProto:
     """Export a model as the export stage does it."""
+    model.set_attn_implementation("eager")
     ids = np.ones((2, 16), dtype=np.int64)
     example = {"input_ids": ids, "attention_mask": ids, "token_type_ids": np.zeros_like(ids)}
     return edited_graph(model, example, TASK_KINDS["text-classification"])[0]

@@ -37,7 +37,8 @@ def random_base(teacher: Path, data: Path, out: Path) -> Path:
         torch.manual_seed(SEED)
         tokenizer = load_tokenizer(teacher / "model")
         labels = load_description(data).labels
-        config = BertConfig(vocab_size=len(tokenizer), num_labels=len(labels))
+        config = BertConfig(vocab_size=len(tokenizer))
+        config.num_labels = len(labels)
         model = AutoModelForSequenceClassification.from_config(config)
         out.mkdir(parents=True, exist_ok=True)
         save_model(model, tokenizer, ModelDescription(labels, SERVED_LENGTH), out / "model")

@@ -48,7 +48,11 @@ def main() -> None:
     answer = {"open_ms": (time.perf_counter() - started) * 1000}
     print(json.dumps(answer), file=answers)
 
-    commands = {"answer": answer_all, "prepare": prepare, "turn": turn}
+    commands: dict[str, Callable[..., Any]] = {
+        "answer": answer_all,
+        "prepare": prepare,
+        "turn": turn,
+    }
     for line in sys.stdin:
         message = json.loads(line)
         command = commands[message.pop("command")]
