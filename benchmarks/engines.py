@@ -89,6 +89,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--agreement-texts", type=int, default=1000)
     parser.add_argument("--random-texts", type=int, default=64, help="for random weights")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument(
+        "--name", default="engines", help="of the results; one a kind of machine, for they differ"
+    )
     return parser.parse_args()
 
 
@@ -129,10 +132,10 @@ def write(options: argparse.Namespace) -> None:
     paths.sort(key=lambda path: (MODELS.index(path.parent.name), path.name))
     races = [read(path) for path in paths]
     raw = [{key: one[key] for key in ("model", "threads", "raw")} for one in races]
-    save(RESULTS / "engines_raw.json", raw)
-    draw(races, RESULTS / "engines.png")
+    save(RESULTS / f"{options.name}_raw.json", raw)
+    draw(races, RESULTS / f"{options.name}.png")
     write_results(
-        "engines",
+        options.name,
         environment=environment(),
         peers=ENVIRONMENTS,
         notes=NOTES,
