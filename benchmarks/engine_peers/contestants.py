@@ -13,8 +13,9 @@ from engine_peers.models import once
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.calibrate import calibrate
 from pocketbert.deploy.compile import compile_bundle
-from pocketbert.deploy.config import CompileConfig, QuantizeConfig
+from pocketbert.deploy.config import CompileConfig, GuardConfig, QuantizeConfig
 from pocketbert.deploy.quantize import quantize
+from pocketbert.eval.int8_guard import guard_int8
 
 BENCHMARKS = Path(__file__).parent.parent
 REFERENCE = "pytorch_eager"
@@ -24,6 +25,7 @@ ONNX_INT8 = ("optimum_int8", "olive_int8")
 CANDIDATES = ("onnxruntime-int8", "onnxruntime-int8-dynamic", "openvino-int8", "openvino-float")
 FIXED_LENGTHS = (16, 32, 128, 384)
 EXAMPLES = 128
+GUARD = GuardConfig(min_agreement=0.99)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def ours(model: str, source: dict[str, Any], work: Path, options: Namespace) -> 
     """The bundles given for this model; without any, what `auto` would build to choose from."""
     given = [one for one in options.ours if one["model"] == model]
     if not given:
-        once(work / "bundle", lambda out: make_bundle(source, options.data, out))
+        guarded = model != "base"  # random weights decide between labels by a hair
+        once(work / "bundle", lambda out: make_bundle(source, options.data, guarded, out))
         bundle = work / "bundle" / "compiled" / "bundle"
         given = [
             {"name": target.name, "bundle": str(bundle), "target": target.name}
@@ -187,20 +190,33 @@ def hash_of_manifest(bundle: str) -> str:
     return sha256((Path(bundle) / "manifest.json").read_bytes()).hexdigest()
 
 
-def make_bundle(source: dict[str, Any], data: Path, out: Path) -> None:
+def make_bundle(source: dict[str, Any], data: Path, guarded: bool, out: Path) -> None:
     exported = Path(source["exported"])
-    for name in ("calibrated", "static", "dynamic", "compiled"):
+    for name in ("calibrated", "static", "guarded", "dynamic", "compiled"):
         (out / name).mkdir()
-    calibrate(out=out / "calibrated", examples=EXAMPLES, data=data, exported=exported)
-    for config in (QuantizeConfig(calibration="mse"), QuantizeConfig(method="dynamic")):
-        table = out / "calibrated" if config.calibrated else None
-        quantize(out=out / config.method, config=config, calibrated=table, exported=exported)
+    calibrated = out / "calibrated"
+    calibrate(out=calibrated, examples=EXAMPLES, data=data, exported=exported)
+    static, dynamic = (
+        QuantizeConfig(calibration="mse", guard=GUARD),
+        QuantizeConfig(method="dynamic"),
+    )
+    quantize(out=out / "dynamic", config=dynamic, calibrated=None, exported=exported)
+    quantize(out=out / "static", config=static, calibrated=calibrated, exported=exported)
+    if guarded:
+        guard_int8(
+            out=out / "guarded",
+            config=static,
+            data=data,
+            exported=exported,
+            calibrated=calibrated,
+            quantized=out / "static",
+        )
     compile_bundle(
         out=out / "compiled",
         config=CompileConfig(target="auto", lengths=FIXED_LENGTHS),
         data=data,
         exported=exported,
-        quantized=out / "static",
+        quantized=out / ("guarded" if guarded else "static"),
         dynamic=out / "dynamic",
         lineage={},
         name="engines",
