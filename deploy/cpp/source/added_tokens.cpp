@@ -30,8 +30,8 @@ std::vector<AddedTokens::Piece> AddedTokens::split(std::string_view text) const 
     const std::size_t start =
         token->lstrip ? std::max(done, before_whitespace(text, position)) : position;
     if (start > done) pieces.push_back({text.substr(done, start - done), nullptr});
-    pieces.push_back({text.substr(position, token->content.size()), token});
     done = token->rstrip ? behind_whitespace(text, end) : end;
+    pieces.push_back({text.substr(start, done - start), token});
     position = end;
   }
   if (done < text.size()) pieces.push_back({text.substr(done), nullptr});

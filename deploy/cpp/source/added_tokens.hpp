@@ -22,7 +22,8 @@ class AddedTokens {
  public:
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
-  // A stretch of the text; `token` is nullptr where it is none.
+  // A stretch of the text, with the whitespace that a token takes along; `token` is nullptr where
+  // it is none.
   struct Piece {
     std::string_view text;
     const AddedToken* token;

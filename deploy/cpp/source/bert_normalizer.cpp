@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <vector>
 
 #include "unicode.hpp"
 #include "utf8.hpp"
@@ -12,6 +13,14 @@ namespace {
 constexpr char kRemoved = '\x80';  // no ASCII character
 
 bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+
+std::u32string characters_of(std::string_view text) {
+  std::u32string characters;
+  for (std::size_t position = 0; position < text.size();) {
+    characters += utf8::next(text, position);
+  }
+  return characters;
+}
 
 std::u32string cleaned(std::u32string_view text) {
   std::u32string out;
@@ -28,6 +37,14 @@ std::u32string with_chinese_apart(std::u32string_view text) {
     if (chinese) out += U' ';
     out += c;
     if (chinese) out += U' ';
+  }
+  return out;
+}
+
+std::u32string without_nonspacing_marks(std::u32string_view text) {
+  std::u32string out;
+  for (char32_t c : text) {
+    if (!unicode::is_nonspacing_mark(c)) out += c;
   }
   return out;
 }
@@ -52,11 +69,26 @@ std::string BertNormalizer::operator()(std::string_view text) const {
   return out;
 }
 
-std::string BertNormalizer::by_steps(std::string_view text) const {
-  std::u32string characters;
-  for (std::size_t position = 0; position < text.size();) {
-    characters += utf8::next(text, position);
+void BertNormalizer::align(AlignedText& text) const {
+  using Step = std::u32string (*)(std::u32string_view);
+  const auto map = [&](Step step) {
+    text.map([step](char32_t c) { return step(std::u32string_view(&c, 1)); });
+  };
+  if (options_.clean_text) map(cleaned);
+  if (options_.handle_chinese_chars) map(with_chinese_apart);
+  if (options_.strip_accents) {
+    std::vector<AlignedText::Change> changes;
+    for (const unicode::Decomposed& piece : unicode::decomposed(characters_of(text.text()))) {
+      changes.push_back({piece.character, piece.is_first ? 0 : 1});
+    }
+    text.transform(changes);
+    map(without_nonspacing_marks);
   }
+  if (options_.lowercase) map(unicode::lowercase);
+}
+
+std::string BertNormalizer::by_steps(std::string_view text) const {
+  std::u32string characters = characters_of(text);
   if (options_.clean_text) characters = cleaned(characters);
   if (options_.handle_chinese_chars) characters = with_chinese_apart(characters);
   if (options_.strip_accents) characters = unicode::without_marks(characters);

@@ -21,6 +21,7 @@ class BertNormalizer : public Normalizer {
   explicit BertNormalizer(NormalizerOptions options);
 
   std::string operator()(std::string_view text) const override;
+  void align(AlignedText& text) const override;
 
  private:
   std::string by_steps(std::string_view text) const;

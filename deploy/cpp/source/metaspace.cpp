@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "pre_tokenizer.hpp"
 #include "utf8.hpp"
@@ -18,7 +19,27 @@ class Metaspace : public PreTokenizer {
 
   bool for_each_word(std::string_view text, const Visit& visit) const override {
     const std::string marked = marked_of(text);
-    const std::string_view whole = marked;
+    return cut(marked, visit);
+  }
+
+  std::vector<AlignedText> words(const AlignedText& text) const override {
+    AlignedText marked = text;
+    std::vector<ByteRange> spaces;
+    for (std::size_t place = 0; place < text.text().size(); ++place) {
+      if (text.text()[place] == ' ') spaces.push_back({place, place + 1});
+    }
+    marked.replace(spaces, replacement_);
+    if (prepend_ && !begins(marked.text())) marked.prepend(replacement_);
+    std::vector<AlignedText> found;
+    cut(marked.text(), [&](std::string_view word) {
+      found.push_back(marked.slice(word));
+      return true;
+    });
+    return found;
+  }
+
+ private:
+  bool cut(std::string_view whole, const Visit& visit) const {
     if (!split_) return visit(whole);
     for (std::size_t start = 0; start < whole.size();) {
       const std::size_t end = whole.find(replacement_, start == 0 && !begins(whole)
@@ -31,7 +52,6 @@ class Metaspace : public PreTokenizer {
     return true;
   }
 
- private:
   bool begins(std::string_view text) const {
     return text.substr(0, replacement_.size()) == replacement_;
   }

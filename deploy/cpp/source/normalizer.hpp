@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "aligned_text.hpp"
 #include "json_value.hpp"
 
 namespace pocketbert {
@@ -15,6 +16,9 @@ class Normalizer {
 
   // Of valid UTF-8.
   virtual std::string operator()(std::string_view text) const = 0;
+
+  // The same where it has to be known what comes from where.
+  virtual void align(AlignedText& text) const = 0;
 };
 
 std::unique_ptr<const Normalizer> read_normalizer(const JsonValue& normalizer);

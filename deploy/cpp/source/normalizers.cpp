@@ -19,6 +19,10 @@ class NormalizerSequence : public Normalizer {
     return normalized;
   }
 
+  void align(AlignedText& text) const override {
+    for (const auto& step : steps_) step->align(text);
+  }
+
  private:
   std::vector<std::unique_ptr<const Normalizer>> steps_;
 };

@@ -4,7 +4,9 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
+#include "aligned_text.hpp"
 #include "json_value.hpp"
 
 namespace pocketbert {
@@ -18,6 +20,9 @@ class PreTokenizer {
 
   // Calls `visit` with each word of valid UTF-8 in turn, until it returns false, which is returned.
   virtual bool for_each_word(std::string_view text, const Visit& visit) const = 0;
+
+  // The same words where it has to be known what comes from where.
+  virtual std::vector<AlignedText> words(const AlignedText& text) const;
 };
 
 std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const JsonValue& pre_tokenizer);

@@ -19,6 +19,18 @@ class PreTokenizerSequence : public PreTokenizer {
     return cut(0, text, visit);
   }
 
+  std::vector<AlignedText> words(const AlignedText& text) const override {
+    std::vector<AlignedText> cut_so_far = {text};
+    for (const auto& step : steps_) {
+      std::vector<AlignedText> cut_further;
+      for (const AlignedText& part : cut_so_far) {
+        for (AlignedText& word : step->words(part)) cut_further.push_back(std::move(word));
+      }
+      cut_so_far = std::move(cut_further);
+    }
+    return cut_so_far;
+  }
+
  private:
   bool cut(std::size_t step, std::string_view text, const Visit& visit) const {
     if (step == steps_.size()) return visit(text);
@@ -47,6 +59,16 @@ const std::map<std::string, Read> kPreTokenizers = {
 };
 
 }  // namespace
+
+// Of pre-tokenizers that change nothing: their words are parts of the text.
+std::vector<AlignedText> PreTokenizer::words(const AlignedText& text) const {
+  std::vector<AlignedText> found;
+  for_each_word(text.text(), [&](std::string_view word) {
+    found.push_back(text.slice(word));
+    return true;
+  });
+  return found;
+}
 
 std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const JsonValue& pre_tokenizer) {
   return pre_tokenizer.at("type").choose(kPreTokenizers)(pre_tokenizer);

@@ -60,27 +60,50 @@ std::uint32_t number_at(std::string_view bytes, std::size_t place) {
 Precompiled::Precompiled(std::vector<std::uint32_t> trie, std::string texts)
     : trie_(std::move(trie)), texts_(std::move(texts)) {}
 
-// As the library: a grapheme that is short and begins with anything in the table becomes what that
-// becomes, and the rest of it is lost; of another grapheme each code point is replaced by itself.
-std::string Precompiled::operator()(std::string_view text) const {
-  std::string out;
-  out.reserve(text.size());
+// Calls `visit` with each part and what it becomes, if it changes. As the library: a grapheme that is
+// short and begins with anything in the table becomes what that becomes, and the rest of it is
+// lost; of another grapheme each code point is replaced by itself.
+template <typename Visit>
+void Precompiled::for_each_part(std::string_view text, Visit visit) const {
   for (const std::string_view grapheme : graphemes_of(text)) {
-    if (grapheme.size() <= kLongestReplacedWhole && replace(grapheme, out)) continue;
+    if (grapheme.size() <= kLongestReplacedWhole) {
+      if (const std::optional<std::string_view> becomes = replacement_of(grapheme)) {
+        visit(grapheme, becomes);
+        continue;
+      }
+    }
     for (std::size_t position = 0; position < grapheme.size();) {
       const std::size_t start = position;
       utf8::next(grapheme, position);
       const std::string_view character = grapheme.substr(start, position - start);
-      if (!replace(character, out)) out += character;
+      visit(character, replacement_of(character));
     }
   }
+}
+
+std::string Precompiled::operator()(std::string_view text) const {
+  std::string out;
+  out.reserve(text.size());
+  for_each_part(text, [&](std::string_view part, std::optional<std::string_view> becomes) {
+    out += becomes.value_or(part);
+  });
   return out;
 }
 
-bool Precompiled::replace(std::string_view text, std::string& out) const {
-  const std::optional<std::string_view> becomes = replacement_of(text);
-  if (becomes) out += *becomes;
-  return becomes.has_value();
+// As the library counts: further characters come from where the one before them comes from, and
+// what is lost goes with the last character, wherever that came from.
+void Precompiled::align(AlignedText& text) const {
+  std::vector<AlignedText::Change> changes;
+  for_each_part(text.text(), [&](std::string_view part, std::optional<std::string_view> becomes) {
+    const std::string_view now = becomes.value_or(part);
+    const auto more = static_cast<int>(utf8::count(now)) - static_cast<int>(utf8::count(part));
+    for (std::size_t position = 0; position < now.size();) {
+      changes.push_back({utf8::next(now, position), 0});
+    }
+    for (int i = 1; i <= more; ++i) (changes.end() - i)->characters = 1;
+    if (more < 0 && !changes.empty()) changes.back().characters += more;
+  });
+  text.transform(changes);
 }
 
 // What the shortest beginning of the text that is in the table becomes.

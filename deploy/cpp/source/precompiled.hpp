@@ -18,10 +18,12 @@ class Precompiled : public Normalizer {
   Precompiled(std::vector<std::uint32_t> trie, std::string texts);
 
   std::string operator()(std::string_view text) const override;
+  void align(AlignedText& text) const override;
 
  private:
   std::optional<std::string_view> replacement_of(std::string_view text) const;
-  bool replace(std::string_view text, std::string& out) const;
+  template <typename Visit>
+  void for_each_part(std::string_view text, Visit visit) const;
 
   std::vector<std::uint32_t> trie_;
   std::string texts_;

@@ -1,55 +1,74 @@
 // Replace of Hugging Face's tokenizers, for a text, and for the one expression that SentencePiece's
 // tokenizers have: two spaces or more.
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "normalizer.hpp"
 
 namespace pocketbert {
 namespace {
 
-class ReplaceText : public Normalizer {
+class Replace : public Normalizer {
  public:
-  ReplaceText(std::string found, std::string becomes)
-      : found_(std::move(found)), becomes_(std::move(becomes)) {}
+  explicit Replace(std::string becomes) : becomes_(std::move(becomes)) {}
 
   std::string operator()(std::string_view text) const override {
     std::string out;
-    for (std::size_t start = 0;;) {
-      const std::size_t end = text.find(found_, start);
-      out += text.substr(start, end - start);
-      if (end == std::string_view::npos) return out;
+    std::size_t done = 0;
+    for (const ByteRange& place : places_in(text)) {
+      out += text.substr(done, place.start - done);
       out += becomes_;
-      start = end + found_.size();
+      done = place.end;
     }
-  }
-
- private:
-  std::string found_;
-  std::string becomes_;
-};
-
-class ReplaceSpaces : public Normalizer {
- public:
-  explicit ReplaceSpaces(std::string becomes) : becomes_(std::move(becomes)) {}
-
-  std::string operator()(std::string_view text) const override {
-    std::string out;
-    for (std::size_t start = 0; start < text.size();) {
-      const std::size_t spaces = text.find("  ", start);
-      out += text.substr(start, spaces - start);
-      if (spaces == std::string_view::npos) return out;
-      out += becomes_;
-      start = text.find_first_not_of(' ', spaces);
-      if (start == std::string_view::npos) return out;
-    }
+    out += text.substr(done);
     return out;
   }
 
+  void align(AlignedText& text) const override { text.replace(places_in(text.text()), becomes_); }
+
  private:
+  virtual std::vector<ByteRange> places_in(std::string_view text) const = 0;
+
   std::string becomes_;
+};
+
+class ReplaceText : public Replace {
+ public:
+  ReplaceText(std::string found, std::string becomes)
+      : Replace(std::move(becomes)), found_(std::move(found)) {}
+
+ private:
+  std::vector<ByteRange> places_in(std::string_view text) const override {
+    std::vector<ByteRange> places;
+    for (std::size_t end = 0;;) {
+      const std::size_t start = text.find(found_, end);
+      if (start == std::string_view::npos) return places;
+      end = start + found_.size();
+      places.push_back({start, end});
+    }
+  }
+
+  std::string found_;
+};
+
+class ReplaceSpaces : public Replace {
+ public:
+  using Replace::Replace;
+
+ private:
+  std::vector<ByteRange> places_in(std::string_view text) const override {
+    std::vector<ByteRange> places;
+    for (std::size_t end = 0;;) {
+      const std::size_t start = text.find("  ", end);
+      if (start == std::string_view::npos) return places;
+      end = std::min(text.find_first_not_of(' ', start), text.size());
+      places.push_back({start, end});
+    }
+  }
 };
 
 }  // namespace

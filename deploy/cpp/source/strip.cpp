@@ -1,5 +1,6 @@
 // Strip of Hugging Face's tokenizers: no whitespace at the ends.
 
+#include <algorithm>
 #include <cstddef>
 
 #include "normalizer.hpp"
@@ -13,12 +14,20 @@ class Strip : public Normalizer {
   Strip(bool left, bool right) : left_(left), right_(right) {}
 
   std::string operator()(std::string_view text) const override {
-    const std::size_t start = left_ ? behind_whitespace(text, 0) : 0;
-    const std::size_t end = right_ ? before_whitespace(text, text.size()) : text.size();
-    return std::string(text.substr(start, end > start ? end - start : 0));
+    return std::string(kept_of(text));
+  }
+
+  void align(AlignedText& text) const override {
+    text = text.slice(kept_of(text.text()));
   }
 
  private:
+  std::string_view kept_of(std::string_view text) const {
+    const std::size_t start = left_ ? behind_whitespace(text, 0) : 0;
+    const std::size_t end = right_ ? before_whitespace(text, text.size()) : text.size();
+    return text.substr(start, std::max(start, end) - start);
+  }
+
   bool left_;
   bool right_;
 };

@@ -8,9 +8,16 @@
 #include <string_view>
 #include <vector>
 
+#include "aligned_text.hpp"
 #include "json_value.hpp"
 
 namespace pocketbert {
+
+// A token and the bytes of its word that it covers.
+struct Piece {
+  std::int64_t id;
+  ByteRange bytes;
+};
 
 class TokenModel {
  public:
@@ -18,6 +25,9 @@ class TokenModel {
 
   // Appends the ids of a word of valid UTF-8.
   virtual void append(std::string_view word, std::vector<std::int64_t>& ids) const = 0;
+
+  // The same with what each token covers.
+  virtual std::vector<Piece> pieces(std::string_view word) const = 0;
 
   virtual std::optional<std::int64_t> id_of(const std::string& token) const = 0;
 };

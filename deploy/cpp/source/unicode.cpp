@@ -67,6 +67,7 @@ bool is_space_to_cleaning(char32_t c) { return row_of(kSpacesOfCleaning, c) != n
 bool is_chinese(char32_t c) { return row_of(kChineseCharacters, c) != nullptr; }
 bool is_whitespace(char32_t c) { return row_of(kWhitespace, c) != nullptr; }
 bool is_punctuation(char32_t c) { return row_of(kPunctuation, c) != nullptr; }
+bool is_nonspacing_mark(char32_t c) { return row_of(kNonspacingMarks, c) != nullptr; }
 
 GraphemeClass grapheme_class(char32_t c) {
   constexpr char32_t kLastLetter = 0x7E;
@@ -95,6 +96,28 @@ std::u32string without_marks(std::u32string_view text) {
     }
   }
   flush(combining, out);
+  return out;
+}
+
+std::vector<Decomposed> decomposed(std::u32string_view text) {
+  std::vector<Decomposed> out;
+  std::vector<std::pair<int, Decomposed>> combining;
+  const auto flush_pieces = [&] {
+    std::stable_sort(combining.begin(), combining.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [combining_class, piece] : combining) out.push_back(piece);
+    combining.clear();
+  };
+  for (char32_t c : text) {
+    std::u32string pieces;
+    append_decomposed(c, pieces);
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const ClassRange* row = row_of(kCombiningClasses, pieces[i]);
+      if (row == nullptr) flush_pieces();
+      combining.emplace_back(row == nullptr ? 0 : row->combining_class, Decomposed{pieces[i], i == 0});
+    }
+  }
+  flush_pieces();
   return out;
 }
 

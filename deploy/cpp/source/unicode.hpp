@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pocketbert::unicode {
 
@@ -53,10 +54,19 @@ bool is_space_to_cleaning(char32_t c);
 bool is_chinese(char32_t c);
 bool is_whitespace(char32_t c);
 bool is_punctuation(char32_t c);
+bool is_nonspacing_mark(char32_t c);
 GraphemeClass grapheme_class(char32_t c);
 
 // Canonical decomposition (NFD) without nonspacing marks.
 std::u32string without_marks(std::u32string_view text);
+
+struct Decomposed {
+  char32_t character;
+  bool is_first;  // of what one character became
+};
+
+// The same, where it matters what comes from where: marks that stood alone stay.
+std::vector<Decomposed> decomposed(std::u32string_view text);
 
 std::u32string lowercase(std::u32string_view text);
 

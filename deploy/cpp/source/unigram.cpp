@@ -19,19 +19,19 @@ Unigram::Unigram(std::vector<std::pair<std::string, double>> vocabulary, std::in
                  bool byte_fallback)
     : unknown_id_(unknown_id) {
   double lowest = std::numeric_limits<double>::infinity();
-  pieces_.reserve(vocabulary.size());
+  entries_.reserve(vocabulary.size());
   for (auto& [text, score] : vocabulary) {
     lowest = std::min(lowest, score);
-    pieces_.push_back({std::move(text), score, static_cast<std::int64_t>(pieces_.size())});
+    entries_.push_back({std::move(text), score, static_cast<std::int64_t>(entries_.size())});
   }
   unknown_score_ = lowest - kUnknownPenalty;
-  std::sort(pieces_.begin(), pieces_.end(), [](const Piece& a, const Piece& b) {
+  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
     return a.text != b.text ? a.text < b.text : a.id > b.id;
   });
   const auto repeated =
-      std::unique(pieces_.begin(), pieces_.end(),
-                  [](const Piece& a, const Piece& b) { return a.text == b.text; });
-  pieces_.erase(repeated, pieces_.end());
+      std::unique(entries_.begin(), entries_.end(),
+                  [](const Entry& a, const Entry& b) { return a.text == b.text; });
+  entries_.erase(repeated, entries_.end());
   if (!byte_fallback) return;
   std::array<std::int64_t, 256> bytes{};
   for (unsigned byte = 0; byte < bytes.size(); ++byte) {
@@ -45,17 +45,17 @@ Unigram::Unigram(std::vector<std::pair<std::string, double>> vocabulary, std::in
 // Calls `visit` with the pieces that the text begins with, the shortest first.
 template <typename Visit>
 void Unigram::for_each_prefix(std::string_view text, Visit visit) const {
-  auto first = pieces_.begin();
-  auto last = pieces_.end();
+  auto first = entries_.begin();
+  auto last = entries_.end();
   for (std::size_t depth = 0; depth < text.size(); ++depth) {
-    const auto at_depth = [depth](const Piece& piece) {
+    const auto at_depth = [depth](const Entry& piece) {
       return static_cast<unsigned char>(piece.text[depth]);
     };
     const auto byte = static_cast<unsigned char>(text[depth]);
-    first = std::lower_bound(first, last, byte, [&](const Piece& piece, unsigned char value) {
+    first = std::lower_bound(first, last, byte, [&](const Entry& piece, unsigned char value) {
       return piece.text.size() <= depth || at_depth(piece) < value;
     });
-    last = std::upper_bound(first, last, byte, [&](unsigned char value, const Piece& piece) {
+    last = std::upper_bound(first, last, byte, [&](unsigned char value, const Entry& piece) {
       return value < at_depth(piece);
     });
     if (first == last) return;
@@ -63,11 +63,11 @@ void Unigram::for_each_prefix(std::string_view text, Visit visit) const {
   }
 }
 
-const Unigram::Piece* Unigram::find(std::string_view text) const {
+const Unigram::Entry* Unigram::find(std::string_view text) const {
   const auto found =
-      std::lower_bound(pieces_.begin(), pieces_.end(), text,
-                       [](const Piece& piece, std::string_view value) { return piece.text < value; });
-  return found != pieces_.end() && found->text == text ? &*found : nullptr;
+      std::lower_bound(entries_.begin(), entries_.end(), text,
+                       [](const Entry& piece, std::string_view value) { return piece.text < value; });
+  return found != entries_.end() && found->text == text ? &*found : nullptr;
 }
 
 // Of equally good ways to a place, the one whose last piece is longest.
@@ -82,7 +82,7 @@ std::vector<Unigram::Step> Unigram::best_steps(std::string_view word) const {
       }
     };
     bool has_character = false;
-    for_each_prefix(word.substr(start), [&](const Piece& piece) {
+    for_each_prefix(word.substr(start), [&](const Entry& piece) {
       offer(start + piece.text.size(), piece.score, piece.id);
       has_character = has_character || start + piece.text.size() == next;
     });
@@ -91,24 +91,43 @@ std::vector<Unigram::Step> Unigram::best_steps(std::string_view word) const {
   return steps;
 }
 
-void Unigram::append(std::string_view word, std::vector<std::int64_t>& ids) const {
+// The word cut in the best way; neighbouring unknown parts are one.
+std::vector<std::string_view> Unigram::best_parts(std::string_view word) const {
   const std::vector<Step> steps = best_steps(word);
-  std::vector<std::size_t> ends;  // from the last to the first
+  std::vector<std::string_view> parts;  // from the last to the first
   bool unknown_before = false;
   for (std::size_t end = word.size(); end > 0; end = steps[end].start) {
     const bool unknown = steps[end].id == unknown_id_;
-    // Neighbouring unknown pieces are one.
-    if (!unknown || !unknown_before) ends.push_back(end);
+    const std::string_view part = word.substr(steps[end].start, end - steps[end].start);
+    if (unknown && unknown_before) {
+      parts.back() = {part.data(), part.size() + parts.back().size()};
+    } else {
+      parts.push_back(part);
+    }
     unknown_before = unknown;
   }
-  std::size_t start = 0;
-  for (auto end = ends.rbegin(); end != ends.rend(); start = *end++) {
-    append_piece(word.substr(start, *end - start), ids);
-  }
+  std::reverse(parts.begin(), parts.end());
+  return parts;
 }
 
-void Unigram::append_piece(std::string_view text, std::vector<std::int64_t>& ids) const {
-  if (const Piece* piece = find(text)) {
+void Unigram::append(std::string_view word, std::vector<std::int64_t>& ids) const {
+  for (const std::string_view part : best_parts(word)) append_part(part, ids);
+}
+
+std::vector<Piece> Unigram::pieces(std::string_view word) const {
+  std::vector<Piece> found;
+  std::size_t start = 0;
+  for (const std::string_view part : best_parts(word)) {
+    std::vector<std::int64_t> ids;
+    append_part(part, ids);
+    for (const std::int64_t id : ids) found.push_back({id, {start, start + part.size()}});
+    start += part.size();
+  }
+  return found;
+}
+
+void Unigram::append_part(std::string_view text, std::vector<std::int64_t>& ids) const {
+  if (const Entry* piece = find(text)) {
     ids.push_back(piece->id);
     return;
   }
@@ -123,7 +142,7 @@ void Unigram::append_piece(std::string_view text, std::vector<std::int64_t>& ids
 }
 
 std::optional<std::int64_t> Unigram::id_of(const std::string& token) const {
-  const Piece* piece = find(token);
+  const Entry* piece = find(token);
   if (piece == nullptr) return std::nullopt;
   return piece->id;
 }

@@ -22,11 +22,12 @@ class Unigram : public TokenModel {
           bool byte_fallback);
 
   void append(std::string_view word, std::vector<std::int64_t>& ids) const override;
+  std::vector<Piece> pieces(std::string_view word) const override;
 
   std::optional<std::int64_t> id_of(const std::string& token) const override;
 
  private:
-  struct Piece {
+  struct Entry {
     std::string text;
     double score;
     std::int64_t id;
@@ -41,11 +42,12 @@ class Unigram : public TokenModel {
 
   template <typename Visit>
   void for_each_prefix(std::string_view text, Visit visit) const;
-  const Piece* find(std::string_view text) const;
+  const Entry* find(std::string_view text) const;
   std::vector<Step> best_steps(std::string_view word) const;
-  void append_piece(std::string_view text, std::vector<std::int64_t>& ids) const;
+  std::vector<std::string_view> best_parts(std::string_view word) const;
+  void append_part(std::string_view text, std::vector<std::int64_t>& ids) const;
 
-  std::vector<Piece> pieces_;  // in the order of their bytes
+  std::vector<Entry> entries_;  // in the order of their bytes
   std::int64_t unknown_id_;
   double unknown_score_;
   std::optional<std::array<std::int64_t, 256>> bytes_;  // their ids, where bytes stand for unknowns

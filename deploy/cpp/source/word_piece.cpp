@@ -32,13 +32,10 @@ WordPiece::WordPiece(const Vocabulary& vocabulary, std::int64_t unknown_id,
   for (const auto& [token, id] : vocabulary) longest_bytes_ = std::max(longest_bytes_, token.size());
 }
 
-void WordPiece::append(std::string_view word, std::vector<std::int64_t>& ids) const {
-  const std::size_t before = ids.size();
-  const auto give_up = [&] {
-    ids.resize(before);
-    ids.push_back(unknown_id_);
-  };
-  if (utf8::count(word) > max_characters_) return give_up();
+// Calls `take` with the id and the bytes of each piece; false where the word is not known.
+template <typename Take>
+bool WordPiece::cut(std::string_view word, Take take) const {
+  if (utf8::count(word) > max_characters_) return false;
   const PieceTable* pieces = &beginnings_;
   while (!word.empty()) {
     std::size_t size = std::min(word.size(), longest_bytes_);
@@ -47,11 +44,30 @@ void WordPiece::append(std::string_view word, std::vector<std::int64_t>& ids) co
       found = pieces->find(word.substr(0, size));
       if (found) break;
     }
-    if (!found) return give_up();
-    ids.push_back(*found);
+    if (!found) return false;
+    take(std::int64_t{*found}, size);
     word.remove_prefix(size);
     pieces = &continuations_;
   }
+  return true;
+}
+
+void WordPiece::append(std::string_view word, std::vector<std::int64_t>& ids) const {
+  const std::size_t before = ids.size();
+  if (cut(word, [&](std::int64_t id, std::size_t) { ids.push_back(id); })) return;
+  ids.resize(before);
+  ids.push_back(unknown_id_);
+}
+
+std::vector<Piece> WordPiece::pieces(std::string_view word) const {
+  std::vector<Piece> found;
+  std::size_t start = 0;
+  const auto take = [&](std::int64_t id, std::size_t size) {
+    found.push_back({id, {start, start + size}});
+    start += size;
+  };
+  if (!cut(word, take)) return {{unknown_id_, {0, word.size()}}};
+  return found;
 }
 
 std::optional<std::int64_t> WordPiece::id_of(const std::string& token) const {

@@ -24,10 +24,14 @@ class WordPiece : public TokenModel {
 
   // Appends the pieces of a word, or the unknown token if no pieces make it up.
   void append(std::string_view word, std::vector<std::int64_t>& ids) const override;
+  std::vector<Piece> pieces(std::string_view word) const override;
 
   std::optional<std::int64_t> id_of(const std::string& token) const override;
 
  private:
+  template <typename Take>
+  bool cut(std::string_view word, Take take) const;
+
   PieceTable beginnings_;
   PieceTable continuations_;  // without their prefix
   std::size_t longest_bytes_ = 0;
