@@ -99,3 +99,27 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out=folder,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def cpp_onnxruntime(pytestconfig: pytest.Config) -> Path:
+    """ONNX Runtime for the C++ runtime; kept between runs, for it is a download."""
+    from .deploy import cpp_build
+
+    reason = cpp_build.why_not()
+    if reason:
+        pytest.skip(reason)
+    folder = Path(pytestconfig.cache.mkdir("cpp")) / "onnxruntime"
+    try:
+        return cpp_build.get_onnxruntime(folder)
+    except cpp_build.BuildError as error:
+        pytest.skip(f"ONNX Runtime's library and headers could not be downloaded: {error}")
+
+
+@pytest.fixture(scope="session")
+def cpp(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
+    """Folder of the C++ runtime's programs, with those for tests in `tests/`."""
+    from .deploy import cpp_build
+
+    folder = Path(pytestconfig.cache.mkdir("cpp")) / "build"
+    return cpp_build.build(folder, OnnxRuntime_ROOT=str(cpp_onnxruntime), POCKETBERT_TESTS=True)

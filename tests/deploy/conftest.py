@@ -170,26 +170,6 @@ def write_model_folder(
 
 
 @pytest.fixture(scope="session")
-def cpp_onnxruntime(pytestconfig: pytest.Config) -> Path:
-    """ONNX Runtime for the C++ runtime; kept between runs, for it is a download."""
-    reason = cpp_build.why_not()
-    if reason:
-        pytest.skip(reason)
-    folder = Path(pytestconfig.cache.mkdir("cpp")) / "onnxruntime"
-    try:
-        return cpp_build.get_onnxruntime(folder)
-    except cpp_build.BuildError as error:
-        pytest.skip(f"ONNX Runtime's library and headers could not be downloaded: {error}")
-
-
-@pytest.fixture(scope="session")
-def cpp(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
-    """Folder of the C++ runtime's programs, with those for tests in `tests/`."""
-    folder = Path(pytestconfig.cache.mkdir("cpp")) / "build"
-    return cpp_build.build(folder, OnnxRuntime_ROOT=str(cpp_onnxruntime), POCKETBERT_TESTS=True)
-
-
-@pytest.fixture(scope="session")
 def cpp_sanitized(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
     """The same programs under AddressSanitizer and UndefinedBehaviorSanitizer."""
     return cpp_build.build(

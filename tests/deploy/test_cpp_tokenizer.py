@@ -193,6 +193,21 @@ def test_windows_are_those_of_hugging_face(cpp, tmp_path, name):
     assert len(expected) > 2 * len(records)
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_tokens_cover_the_characters_that_they_cover_for_hugging_face(cpp, tmp_path, name):
+    path = tmp_path / "tokenizer.json"
+    tokenizer = make_tokenizer(path, VARIANTS[name])
+    records = [record for record in make_records(TEXTS, seed=8) if record.second is None]
+    lines = tokenize(cpp / "tests/tokenize", path, 512, records, "tokens")
+    assert len(lines) == len(records) > TEXTS
+    for record, line in zip(records, lines, strict=True):
+        text = record.text.decode(errors="replace")
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        found = [(*token[:3], int(token[3])) for token in json.loads(line)]
+        spans = zip(encoding.ids, encoding.offsets, encoding.word_ids, strict=True)
+        assert found == [(number, *span, word) for number, span, word in spans], record
+
+
 def test_there_are_enough_texts():
     for count in (len(WORD_PIECE), len(unigram_variants.VARIANTS)):
         assert count * len(make_records(TEXTS, seed=0)) >= 20_000

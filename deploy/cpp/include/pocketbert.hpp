@@ -1,13 +1,16 @@
-// Runs a pocketbert bundle: texts in, typed classifications out.
+// Runs a pocketbert bundle: texts in, typed answers out.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace pocketbert {
@@ -18,6 +21,18 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What is read as one example: a text, or two that are read together, such as a question and what it
+// is about. UTF-8.
+struct Text {
+  Text(const char* only) : first(only) {}  // these three convert, so that a text may be written
+  Text(std::string_view only) : first(only) {}
+  Text(std::string only) : first(std::move(only)) {}
+  Text(std::string one, std::string other) : first(std::move(one)), second(std::move(other)) {}
+
+  std::string first;
+  std::optional<std::string> second;
+};
+
 // A text, or a pair of texts, as the model reads it; both vectors have one entry per token.
 struct Encoding {
   std::vector<std::int64_t> ids;
@@ -26,7 +41,7 @@ struct Encoding {
 
 // What is read of a text that is longer than the longest input.
 struct Truncation {
-  enum class Keep { head, tail, head_and_tail, windows };
+  enum class Keep { head, tail, head_and_tail, windows, context };  // context: of questions
   enum class Pooling { mean, max };  // of the logits of a text's windows
 
   Keep keep = Keep::head;
@@ -52,6 +67,7 @@ class Tokenizer {
   std::int64_t pad_id() const;
 
   struct Parts;  // not installed
+  const Parts& parts() const;
 
  private:
   std::shared_ptr<const Parts> parts_;
@@ -62,6 +78,55 @@ struct Classification {
   float score;                       // its probability, 0..1
   std::vector<float> probabilities;  // in the order of Engine::labels()
 };
+
+// Any number of labels.
+struct Labels {
+  std::vector<std::string> labels;   // those from their thresholds on, the most probable first
+  std::vector<float> probabilities;  // in the order of Engine::labels()
+};
+
+struct Number {
+  float value;  // on the scale of the labels that were learned from
+};
+
+struct Embedding {
+  std::vector<float> vector;  // of length 1
+
+  float similarity(const Embedding& other) const;  // the cosine, -1..1
+};
+
+// A part of a text. What is not UTF-8 counts as the U+FFFD that stands for it.
+struct Span {
+  std::string text;
+  std::size_t start;       // its first character (code point), as Python counts
+  std::size_t end;         // behind its last one
+  std::size_t start_byte;  // the same in bytes of UTF-8
+  std::size_t end_byte;
+};
+
+struct Entity {
+  Span span;
+  std::string label;
+  float score;  // mean probability of its words' tags, 0..1
+};
+
+struct Entities {
+  std::vector<Entity> entities;  // in the order of the text
+};
+
+struct Candidate {
+  Span span;    // of the context
+  float score;  // probability that an answer starts there times that one ends there, 0..1
+};
+
+struct Answer {
+  Span span;                          // empty where the context does not tell
+  float score;                        // as a candidate's; or that of "no answer"
+  bool answerable;                    // whether the context tells
+  std::vector<Candidate> candidates;  // the best parts of the context, the best first
+};
+
+using AnyAnswer = std::variant<Classification, Labels, Number, Embedding, Entities, Answer>;
 
 struct Options {
   std::string target;  // a target's name; empty: the first that this machine can run
@@ -75,23 +140,37 @@ class Engine {
   // Verifies every byte of the bundle first.
   static Engine open(const std::filesystem::path& bundle, const Options& options = {});
 
+  // What a bundle of any kind answers: `answer(text)` as a variant, `run<Entities>(text)` as that.
+  AnyAnswer answer(const Text& text) const;
+  std::vector<AnyAnswer> answers(const std::vector<Text>& texts, std::size_t batch_size = 1) const;
+  template <typename Kind>
+  Kind run(const Text& text) const {
+    AnyAnswer any = answer(text);
+    if (Kind* found = std::get_if<Kind>(&any)) return std::move(*found);
+    refuse_kind();
+  }
+
+  // The same for the classification of single texts, which are refused where a bundle does other.
   Classification run(std::string_view text) const;
 
   // `batch_size` texts go into one inference; more is faster only where threads are free.
   std::vector<Classification> run(const std::vector<std::string>& texts,
                                   std::size_t batch_size = 1) const;
 
-  // One row of logits per text.
+  // One row of logits per text, where a bundle answers single texts as a whole.
   std::vector<std::vector<float>> logits(const std::vector<std::string>& texts,
                                          std::size_t batch_size = 1) const;
 
-  const std::vector<std::string>& labels() const;
-  const std::string& describe() const;  // what runs, and why
+  const std::string& kind() const;                 // of the task, such as "token-classification"
+  bool pairs() const;                              // whether a text is two
+  const std::vector<std::string>& labels() const;  // of logits; those of vectors have none
+  const std::string& describe() const;             // what runs, and why
 
   struct Parts;  // not installed
 
  private:
   explicit Engine(std::shared_ptr<const Parts> parts);
+  [[noreturn]] void refuse_kind() const;
   std::shared_ptr<const Parts> parts_;
 };
 

@@ -1,4 +1,4 @@
-// Classifies the lines of the standard input, or tests a bundle on this machine.
+// Answers the lines of the standard input, or tests a bundle on this machine.
 
 #include <cstddef>
 #include <exception>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "answer_json.hpp"
 #include "pocketbert.hpp"
 
 namespace {
@@ -14,10 +15,24 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kUsage =
-    "usage: pocketbert-run BUNDLE [--target NAME] [--threads N] [--batch-size N] < lines\n"
+    "usage: pocketbert-run BUNDLE [--json] [--target NAME] [--threads N] [--batch-size N] < lines\n"
     "       pocketbert-run --selftest BUNDLE [--target NAME]\n"
     "\n"
-    "Prints one JSON object per line of the standard input, in their order.\n"
+    "Prints one JSON object per line of the standard input, in their order. A line is a text; where\n"
+    "the bundle reads pairs it is two with a tab between them, such as a question and its context.\n"
+    "With --json a line is a JSON string, or a list of two, so that texts may have tabs and line\n"
+    "ends: \"a text\", [\"who?\", \"a context\"].\n"
+    "\n"
+    "  text-classification               {\"label\", \"score\", \"probabilities\"}\n"
+    "  multi-label-classification        {\"labels\", \"probabilities\"}\n"
+    "  text-regression                   {\"value\"}\n"
+    "  token-classification              {\"entities\": [{\"start\", \"end\", \"text\", \"label\", "
+    "\"score\"}]}\n"
+    "  question-answering                {\"text\", \"start\", \"end\", \"score\", \"answerable\", "
+    "\"candidates\"}\n"
+    "  sentence-similarity and retrieval {\"vector\"}\n"
+    "\n"
+    "\"start\" and \"end\" count characters (code points), as Python does.\n"
     "Exit codes: 0 done, 1 the self-test failed, 2 an error, which is said in one sentence.\n";
 
 enum Exit { kDone = 0, kSelftestFailed = 1, kError = 2 };
@@ -27,6 +42,7 @@ struct Command {
   pocketbert::Options options;
   std::size_t batch_size = 1;
   bool selftest = false;
+  bool json = false;
   bool help = false;
 };
 
@@ -55,6 +71,8 @@ Command parse(const std::vector<std::string>& arguments) {
       command.help = true;
     } else if (argument == "--selftest") {
       command.selftest = true;
+    } else if (argument == "--json") {
+      command.json = true;
     } else if (argument == "--target") {
       command.options.target = value();
     } else if (argument == "--threads") {
@@ -87,31 +105,42 @@ int run_selftest(const Command& command) {
   return result.passed ? kDone : kSelftestFailed;
 }
 
-void print(const pocketbert::Classification& answer, const std::vector<std::string>& labels) {
-  Json json;
-  json["label"] = answer.label;
-  json["score"] = answer.score;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    json["probabilities"][labels[i]] = answer.probabilities[i];
+pocketbert::Text text_of_json(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (json.is_string()) return json.get<std::string>();
+  if (json.is_array() && json.size() == 2 && json[0].is_string() && json[1].is_string()) {
+    return {json[0].get<std::string>(), json[1].get<std::string>()};
   }
-  std::cout << json.dump() << '\n';
+  throw pocketbert::Error("a line is no JSON string and no list of two, expected one of both with "
+                          "--json; see --help");
 }
 
-int classify_lines(const Command& command) {
+// Of two texts with a tab between them, where the bundle reads pairs.
+pocketbert::Text text_of_line(const std::string& line, bool pairs) {
+  if (!pairs) return line;
+  const std::size_t tab = line.find('\t');
+  if (tab == std::string::npos) {
+    throw pocketbert::Error("a line has no tab, expected two texts with one between them, because "
+                            "the bundle reads pairs; or use --json");
+  }
+  return {line.substr(0, tab), line.substr(tab + 1)};
+}
+
+int answer_lines(const Command& command) {
   const pocketbert::Engine engine = pocketbert::Engine::open(command.bundle, command.options);
   // Of many lines, those that are alike in length share a batch; a single one is answered at once.
   const std::size_t lines_at_once = command.batch_size == 1 ? 1 : 64 * command.batch_size;
-  std::vector<std::string> lines;
+  std::vector<pocketbert::Text> texts;
   const auto answer = [&] {
-    for (const auto& classification : engine.run(lines, command.batch_size)) {
-      print(classification, engine.labels());
+    for (const pocketbert::AnyAnswer& found : engine.answers(texts, command.batch_size)) {
+      std::cout << json_of(found, engine.labels()).dump() << '\n';
     }
     std::cout.flush();
-    lines.clear();
+    texts.clear();
   };
   for (std::string line; std::getline(std::cin, line);) {
-    lines.push_back(line);
-    if (lines.size() == lines_at_once) answer();
+    texts.push_back(command.json ? text_of_json(line) : text_of_line(line, engine.pairs()));
+    if (texts.size() == lines_at_once) answer();
   }
   answer();
   return kDone;
@@ -126,7 +155,7 @@ int main(int count, char** arguments) {
       std::cout << kUsage;
       return kDone;
     }
-    return command.selftest ? run_selftest(command) : classify_lines(command);
+    return command.selftest ? run_selftest(command) : answer_lines(command);
   } catch (const std::exception& error) {
     std::cerr << "pocketbert-run: " << error.what() << '\n';
     return kError;

@@ -1,81 +1,17 @@
 #include "engine.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <iterator>
-#include <numeric>
 #include <utility>
 
+#include "pooling.hpp"
 #include "targets.hpp"
-#include "utf8.hpp"
+#include "tasks/text_classification.hpp"
 
 namespace pocketbert {
 namespace {
 
-// Padded at the end to the longest text.
-Batch padded(const std::vector<Encoding>& encodings, std::int64_t pad_id) {
-  Batch batch{};
-  batch.rows = encodings.size();
-  for (const Encoding& encoding : encodings) {
-    batch.length = std::max(batch.length, encoding.ids.size());
-  }
-  const std::size_t size = batch.rows * batch.length;
-  batch.input_ids.reserve(size);
-  batch.attention_mask.reserve(size);
-  batch.token_type_ids.reserve(size);
-  for (const Encoding& encoding : encodings) {
-    const auto append = [](std::vector<std::int64_t>& column,
-                           const std::vector<std::int64_t>& row) {
-      column.insert(column.end(), row.begin(), row.end());
-    };
-    const std::size_t padding = batch.length - encoding.ids.size();
-    append(batch.input_ids, encoding.ids);
-    append(batch.token_type_ids, encoding.type_ids);
-    batch.attention_mask.insert(batch.attention_mask.end(), encoding.ids.size(), 1);
-    batch.input_ids.insert(batch.input_ids.end(), padding, pad_id);
-    batch.token_type_ids.insert(batch.token_type_ids.end(), padding, 0);
-    batch.attention_mask.insert(batch.attention_mask.end(), padding, 0);
-  }
-  return batch;
-}
-
-// Makes one row of logits of those of a text's windows, whose rows end at `ends`.
-std::vector<float> pooled(const std::vector<float>& logits, const std::vector<std::size_t>& ends,
-                          std::size_t labels, Truncation::Pooling pooling) {
-  std::vector<float> answers;
-  std::size_t start = 0;
-  for (std::size_t end : ends) {
-    for (std::size_t label = 0; label < labels; ++label) {
-      float pool = logits[start * labels + label];
-      for (std::size_t row = start + 1; row < end; ++row) {
-        const float next = logits[row * labels + label];
-        pool = pooling == Truncation::Pooling::max ? std::max(pool, next) : pool + next;
-      }
-      const auto count = static_cast<float>(end - start);
-      answers.push_back(pooling == Truncation::Pooling::mean ? pool / count : pool);
-    }
-    start = end;
-  }
-  return answers;
-}
-
-std::vector<float> softmax(const std::vector<float>& logits) {
-  const float highest = *std::max_element(logits.begin(), logits.end());
-  std::vector<float> probabilities;
-  for (float logit : logits) probabilities.push_back(std::exp(logit - highest));
-  const float sum = std::accumulate(probabilities.begin(), probabilities.end(), 0.0F);
-  for (float& probability : probabilities) probability /= sum;
-  return probabilities;
-}
-
-Classification classification(const std::vector<float>& logits,
-                              const std::vector<std::string>& labels) {
-  std::vector<float> probabilities = softmax(logits);
-  const auto best = std::max_element(probabilities.begin(), probabilities.end());
-  const auto index = static_cast<std::size_t>(best - probabilities.begin());
-  return {labels[index], *best, std::move(probabilities)};
-}
+constexpr const char* kClassification = "text-classification";
 
 }  // namespace
 
@@ -93,34 +29,30 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
   const std::string description = target.name + ": " + target.runtime + ", " + target.precision +
                                   " for " + target.isa + ", " + std::to_string(threads) +
                                   (threads == 1 ? " thread; " : " threads; ") + choice.reason;
-  return std::make_shared<Parts>(Parts{std::move(tokenizer),
-                                       runtime_named(target.runtime)(bundle, target, threads),
-                                       bundle.manifest.labels, description});
+  const Manifest& manifest = bundle.manifest;
+  const bool pooled_pairs =
+      manifest.pairs && manifest.truncation.keep == Truncation::Keep::windows;
+  if (pooled_pairs) {
+    throw Error("the manifest reads pairs in windows, expected their head or their tail; build the "
+                "bundle again");
+  }
+  return std::make_shared<Parts>(
+      Parts{std::move(tokenizer), runtime_named(target.runtime)(bundle, target, threads),
+            make_task(manifest), manifest.task, manifest.pairs, manifest.labels, description});
 }
 
-std::vector<float> Engine::Parts::logits(const std::vector<std::string_view>& texts) const {
-  std::vector<Encoding> rows;
-  std::vector<std::size_t> ends;  // of the rows of each text
-  for (std::string_view text : texts) {
-    std::vector<Encoding> windows = tokenizer.windows(text);
-    std::move(windows.begin(), windows.end(), std::back_inserter(rows));
-    ends.push_back(rows.size());
-  }
+// Of each of a text's windows alone, and pooled.
+std::vector<float> Engine::Parts::logits(std::string_view text) const {
   std::vector<float> computed;
-  for (std::size_t start = 0; start < rows.size(); start += texts.size()) {
-    const std::size_t size = std::min(texts.size(), rows.size() - start);
-    const auto first = rows.begin() + static_cast<std::ptrdiff_t>(start);
-    const std::vector<float> some =
-        runner->run(padded({first, first + static_cast<std::ptrdiff_t>(size)}, tokenizer.pad_id()));
-    if (some.size() != size * labels.size()) {
-      throw Error("the model gives " + std::to_string(some.size()) + " logits for " +
-                  std::to_string(size) + " texts, expected " + std::to_string(labels.size()) +
-                  " for each; build the bundle again");
-    }
+  std::size_t rows = 0;
+  for (const Encoding& encoding : tokenizer.windows(text)) {
+    const std::vector<float> some = runner->run(padded({encoding}, tokenizer.pad_id()));
+    check_count(some.size(), 1, labels.size());
     computed.insert(computed.end(), some.begin(), some.end());
+    ++rows;
   }
-  if (rows.size() == texts.size()) return computed;
-  return pooled(computed, ends, labels.size(), tokenizer.truncation().window_pooling);
+  if (rows == 1) return computed;
+  return pooled(computed, {rows}, labels.size(), tokenizer.truncation().window_pooling);
 }
 
 Engine::Engine(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -130,11 +62,13 @@ Engine Engine::open(const std::filesystem::path& bundle, const Options& options)
 }
 
 Classification Engine::run(std::string_view text) const {
-  return classification(parts_->logits({text}), parts_->labels);
+  if (parts_->kind != kClassification || parts_->pairs) refuse_kind();
+  return classification(parts_->logits(text), parts_->labels);
 }
 
 std::vector<Classification> Engine::run(const std::vector<std::string>& texts,
                                         std::size_t batch_size) const {
+  if (parts_->kind != kClassification || parts_->pairs) refuse_kind();
   std::vector<Classification> answers;
   answers.reserve(texts.size());
   for (const std::vector<float>& row : logits(texts, batch_size)) {
@@ -143,31 +77,37 @@ std::vector<Classification> Engine::run(const std::vector<std::string>& texts,
   return answers;
 }
 
+AnyAnswer Engine::answer(const Text& text) const { return answers({text})[0]; }
+
+std::vector<AnyAnswer> Engine::answers(const std::vector<Text>& texts,
+                                       std::size_t batch_size) const {
+  std::vector<AnyAnswer> answers;
+  answers.reserve(texts.size());
+  for (const Computed& text : parts_->compute(texts, batch_size)) {
+    answers.push_back(parts_->task->answer(text.logits, text.reading));
+  }
+  return answers;
+}
+
 std::vector<std::vector<float>> Engine::logits(const std::vector<std::string>& texts,
                                                std::size_t batch_size) const {
-  if (batch_size == 0) throw Error("batch_size is 0, expected 1 or more");
-  std::vector<std::size_t> order(texts.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  if (batch_size > 1) {  // neighbours in length waste the least on padding
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return utf8::count(texts[a]) < utf8::count(texts[b]);
-    });
-  }
-  const std::size_t labels = parts_->labels.size();
-  std::vector<std::vector<float>> rows(texts.size());
-  for (std::size_t start = 0; start < order.size(); start += batch_size) {
-    const std::size_t size = std::min(batch_size, order.size() - start);
-    std::vector<std::string_view> batch;
-    for (std::size_t i = 0; i < size; ++i) batch.emplace_back(texts[order[start + i]]);
-    const std::vector<float> computed = parts_->logits(batch);
-    for (std::size_t i = 0; i < size; ++i) {
-      const float* row = computed.data() + i * labels;
-      rows[order[start + i]].assign(row, row + labels);
-    }
+  if (parts_->task->per_word()) refuse_kind();
+  std::vector<std::vector<float>> rows;
+  rows.reserve(texts.size());
+  for (Computed& text : parts_->compute({texts.begin(), texts.end()}, batch_size)) {
+    rows.push_back(std::move(text.logits.values));
   }
   return rows;
 }
 
+void Engine::refuse_kind() const {
+  throw Error("the bundle is of the task '" + parts_->kind + "'" +
+              (parts_->pairs ? " on pairs of texts" : "") +
+              ", expected one whose answers are asked for; call answer(), which takes any");
+}
+
+const std::string& Engine::kind() const { return parts_->kind; }
+bool Engine::pairs() const { return parts_->pairs; }
 const std::vector<std::string>& Engine::labels() const { return parts_->labels; }
 const std::string& Engine::describe() const { return parts_->description; }
 

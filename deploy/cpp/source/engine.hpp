@@ -1,27 +1,48 @@
 // What the public Engine is made of.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bundle.hpp"
 #include "pocketbert.hpp"
 #include "runner.hpp"
+#include "task.hpp"
 
 namespace pocketbert {
+
+// What a model says of a text, and what it read of it.
+struct Computed {
+  Reading reading;
+  Logits logits;
+};
+
+// Refuses a model that gives other than so many logits for each of some texts.
+void check_count(std::size_t logits, std::size_t texts, std::size_t expected_each);
 
 struct Engine::Parts {
   Tokenizer tokenizer;
   std::unique_ptr<Runner> runner;
+  std::unique_ptr<const Task> task;
+  std::string kind;
+  bool pairs;
   std::vector<std::string> labels;
   std::string description;
 
   // Of a bundle that is already verified.
   static std::shared_ptr<const Parts> open(const Bundle& bundle, const Options& options);
 
-  // Logits (rows, labels), row by row.
-  std::vector<float> logits(const std::vector<std::string_view>& texts) const;
+  // Of a text that is answered as a whole; what a single classification costs.
+  std::vector<float> logits(std::string_view text) const;
+
+  // Of texts of any kind, in their order; `batch_size` inputs go into one inference.
+  std::vector<Computed> compute(const std::vector<Text>& texts, std::size_t batch_size) const;
+
+ private:
+  std::vector<Logits> run(const std::vector<Encoding>& rows, std::size_t batch_size) const;
 };
 
 }  // namespace pocketbert

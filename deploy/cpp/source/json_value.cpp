@@ -70,6 +70,8 @@ bool JsonValue::truth() const {
   return value_->get<bool>();
 }
 
+bool JsonValue::is_list() const { return value_->is_array(); }
+
 bool JsonValue::is_null() const { return value_->is_null(); }
 
 std::vector<JsonValue> JsonValue::items() const {

@@ -39,6 +39,7 @@ class JsonValue {
   double number() const;
   bool truth() const;
   bool is_null() const;
+  bool is_list() const;
 
   std::vector<JsonValue> items() const;
   std::vector<std::pair<std::string, JsonValue>> members() const;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "pocketbert.hpp"
+#include "task.hpp"
 
 namespace pocketbert {
 namespace {
@@ -46,10 +47,11 @@ Truncation read_truncation(const JsonValue& manifest, std::size_t max_length) {
       {"head", Truncation::Keep::head},
       {"tail", Truncation::Keep::tail},
       {"head+tail", Truncation::Keep::head_and_tail},
-      {"windows", Truncation::Keep::windows}};
+      {"windows", Truncation::Keep::windows},
+      {"context", Truncation::Keep::context}};
   Truncation read{};
   if (const std::optional<JsonValue> keep = said->find("keep")) {
-    read.keep = keeps.at(keep->one_of({"head", "tail", "head+tail", "windows"}));
+    read.keep = keep->choose(keeps);
   }
   if (const std::optional<JsonValue> overlap = said->find("window_overlap")) {
     const auto most = static_cast<std::int64_t>(max_length);
@@ -62,14 +64,12 @@ Truncation read_truncation(const JsonValue& manifest, std::size_t max_length) {
   return read;
 }
 
-// What the engine of this library cannot answer is refused before any other key is looked at.
+// A kind from the future is named before any other key is looked at.
 void check_task(const JsonValue& manifest, const std::string& name) {
   const std::string task = manifest.at("task").text();
-  const bool pairs = manifest.find("pairs").has_value();
-  if (task == "text-classification" && !pairs) return;
-  throw Error(name + " is of the task '" + task + "'" + (pairs ? " on pairs of texts" : "") +
-              ", expected 'text-classification' on single texts, which is all that this library " +
-              "answers; use the Python engine for this bundle");
+  if (is_known_task(task)) return;
+  throw Error(name + " is of the task '" + task + "', this pocketbert knows " + known_tasks() +
+              "; update pocketbert on this machine");
 }
 
 // Fields that are for people and for later stages.
@@ -98,10 +98,18 @@ Manifest parse_manifest(const std::string& text, const std::string& name) {
   }
   check_task(manifest, name);
   manifest.allow_only({"schema_version", "name", "created", "task", "labels", "max_length",
-                       "truncation", "inputs", "outputs", "targets", "length_histogram", "lineage",
+                       "truncation", "pairs", "thresholds", "inputs", "outputs", "targets", "length_histogram", "lineage",
                        "measured", "sha256"});
   check_the_rest(manifest);
   Manifest read{};
+  read.task = manifest.at("task").text();
+  const std::optional<JsonValue> pairs = manifest.find("pairs");
+  read.pairs = pairs && pairs->truth();
+  if (const std::optional<JsonValue> thresholds = manifest.find("thresholds")) {
+    for (const JsonValue& threshold : thresholds->items()) {
+      read.thresholds.push_back(static_cast<float>(threshold.number()));
+    }
+  }
   read.labels = manifest.at("labels").texts();
   read.max_length = static_cast<std::size_t>(manifest.at("max_length").integer(1, kMaxLength));
   read.truncation = read_truncation(manifest, read.max_length);
@@ -111,7 +119,6 @@ Manifest parse_manifest(const std::string& text, const std::string& name) {
   if (const std::optional<JsonValue> hashes = manifest.find("sha256")) {
     for (const auto& [path, hash] : hashes->members()) read.sha256.emplace(path, hash.text());
   }
-  if (read.labels.empty()) manifest.at("labels").refuse("empty");
   if (read.labels.size() > kMaxLabels) {
     manifest.at("labels").refuse("longer than " + std::to_string(kMaxLabels));
   }

@@ -36,7 +36,10 @@ struct Target {
 };
 
 struct Manifest {
-  std::vector<std::string> labels;            // in the order of the logits
+  std::string task;                           // its kind; see tasks.cpp
+  bool pairs;                                 // a text is two, which are read together
+  std::vector<std::string> labels;            // in the order of the logits; of vectors none
+  std::vector<float> thresholds;              // logits from which on a label is given; or none
   std::size_t max_length;                     // longest input in tokens
   Truncation truncation;                      // of a longer text
   std::vector<Target> targets;                // the best first

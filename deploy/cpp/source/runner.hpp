@@ -1,23 +1,13 @@
 // What computes logits: one file a runtime in runners/, and one line in runners.cpp.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "batch.hpp"
 #include "bundle.hpp"
 
 namespace pocketbert {
-
-// Texts as a model reads them, each row padded to the longest; all three are (rows, length).
-struct Batch {
-  std::size_t rows;
-  std::size_t length;
-  std::vector<std::int64_t> input_ids;
-  std::vector<std::int64_t> attention_mask;
-  std::vector<std::int64_t> token_type_ids;
-};
 
 class Runner {
  public:
@@ -26,7 +16,8 @@ class Runner {
   Runner& operator=(const Runner&) = delete;
   virtual ~Runner() = default;
 
-  // Logits (rows, labels), row by row. May be called from several threads at once.
+  // Logits, row by row: (rows, labels), or (rows, length, labels) where every token is answered. May
+  // be called from several threads at once.
   virtual std::vector<float> run(const Batch& batch) const = 0;
 };
 

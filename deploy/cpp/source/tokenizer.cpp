@@ -30,12 +30,6 @@ std::vector<AddedToken> normalized_of(const std::vector<AddedToken>& tokens,
   return normalized;
 }
 
-std::size_t special_tokens_in(const Template& parts) {
-  std::size_t count = 0;
-  for (const TemplatePart& part : parts) count += part.ids.size();
-  return count;
-}
-
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 void check_room(const Template& parts, std::size_t max_length) {
@@ -80,6 +74,14 @@ void keep_halves(std::vector<std::int64_t>& ids, std::size_t max_length) {
   ids.erase(ids.begin() + first, ids.end() - last);
 }
 
+}  // namespace
+
+std::size_t special_tokens_in(const Template& parts) {
+  std::size_t count = 0;
+  for (const TemplatePart& part : parts) count += part.ids.size();
+  return count;
+}
+
 Encoding assembled(const Template& parts, const std::vector<std::int64_t>& first_ids,
                    const std::vector<std::int64_t>& second_ids) {
   Encoding encoding;
@@ -94,8 +96,6 @@ Encoding assembled(const Template& parts, const std::vector<std::int64_t>& first
   }
   return encoding;
 }
-
-}  // namespace
 
 Tokenizer::Parts::Parts(TokenizerFile file, std::size_t longest, Truncation cut_by)
     : raw_tokens(raw_of(file.added_tokens)),
@@ -197,6 +197,8 @@ Encoding Tokenizer::encode(std::string_view text, std::string_view second) const
 std::vector<Encoding> Tokenizer::windows(std::string_view text) const {
   return parts_->windows(text);
 }
+
+const Tokenizer::Parts& Tokenizer::parts() const { return *parts_; }
 
 const Truncation& Tokenizer::truncation() const { return parts_->truncation; }
 

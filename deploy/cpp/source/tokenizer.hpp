@@ -13,6 +13,12 @@
 
 namespace pocketbert {
 
+std::size_t special_tokens_in(const Template& parts);
+
+// The ids of both texts, of which the second may be none, within their special tokens.
+Encoding assembled(const Template& parts, const std::vector<std::int64_t>& first_ids,
+                   const std::vector<std::int64_t>& second_ids);
+
 struct Tokenizer::Parts {
   Parts(TokenizerFile file, std::size_t max_length, Truncation truncation);
 

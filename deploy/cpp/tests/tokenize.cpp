@@ -2,7 +2,9 @@
 //
 //     tokenize TOKENIZER.JSON MAX_LENGTH [KEEP [WINDOW_OVERLAP]] < records
 //
-// KEEP is head, tail, head+tail or windows; of windows every one is a line.
+// KEEP is head, tail, head+tail or windows; of windows every one is a line. With `tokens` the line
+// has no special tokens, and for every token its first character, the one behind its last, and the
+// number of its word.
 // A record is "SIZE SECOND_SIZE\n" and the bytes of the texts; SECOND_SIZE -1 is no second text.
 
 #include <cstddef>
@@ -10,9 +12,13 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pocketbert.hpp"
+#include "tokenizer.hpp"
+#include "tokens.hpp"
+#include "utf8.hpp"
 
 namespace {
 
@@ -47,19 +53,43 @@ void print(const pocketbert::Encoding& encoding) {
   std::cout << "}\n";
 }
 
+void print_tokens(const pocketbert::Tokenizer::Parts& tokenizer, const std::string& bytes) {
+  const std::string text = pocketbert::utf8::replace_invalid(bytes);
+  const auto characters_before = [&](std::size_t byte) {
+    return pocketbert::utf8::count(std::string_view(text).substr(0, byte));
+  };
+  std::cout << "[";
+  const char* before = "[";
+  for (const pocketbert::Token& token : pocketbert::tokens_of(tokenizer, text)) {
+    std::cout << before << token.id << "," << characters_before(token.bytes.start) << ","
+              << characters_before(token.bytes.end) << "," << token.word << "]";
+    before = ",[";
+  }
+  std::cout << "]\n";
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   if (count < 3 || count > 5) return 2;
   std::ios::sync_with_stdio(false);
   try {
-    const pocketbert::Tokenizer tokenizer(arguments[1], std::stoul(arguments[2]),
-                                           truncation_of(count, arguments));
+    const bool only_tokens = count > 3 && std::string(arguments[3]) == "tokens";
+    const std::size_t max_length = std::stoul(arguments[2]);
+    const pocketbert::Tokenizer::Parts parts(pocketbert::read_tokenizer_file(arguments[1]),
+                                             max_length, {});
+    const pocketbert::Tokenizer tokenizer(arguments[1], max_length,
+                                           only_tokens ? pocketbert::Truncation()
+                                                       : truncation_of(count, arguments));
     std::size_t size = 0;
     std::int64_t second_size = 0;
     while (std::cin >> size >> second_size) {
       std::cin.get();
       const std::string text = read_bytes(size);
+      if (only_tokens) {
+        print_tokens(parts, text);
+        continue;
+      }
       if (second_size >= 0) {
         print(tokenizer.encode(text, read_bytes(static_cast<std::size_t>(second_size))));
         continue;
