@@ -1,88 +1,61 @@
-"""Every task from its teacher to its INT8 engine, and what transformers' own pipeline answers.
+"""Every task from its teacher to its INT8 engine, and who else says the same.
 
     pocketbert run quickstart && pocketbert run rating && pocketbert run entities_tweets
     python benchmarks/tasks.py runs/quickstart runs/rating runs/entities_tweets
 
-A row for each finished run, from its report. Then transformers' pipeline reads test texts with the
-student as it was distilled, and our FP32 engine of that student reads them too: the same labels,
-spans or values, with scores that differ by at most TOLERANCE.
+A row for each finished run, from its report. Then its FP32 student, as it was distilled, answers test
+texts in three ways: our Python engine, our C++ engine, and transformers (tests/tasks/peers.py says
+by what): the same labels, spans or values, with scores that differ by at most TOLERANCE. Then the
+same for every kind of task on tiny models that learned made-up tasks, by running the test that does
+it, so that there is a figure for those without a finished run.
 """
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from report import environment, write_results
-from transformers import pipeline
 
 from pocketbert.compress.data import load_description, load_split
-from pocketbert.compress.folder import load_model, load_tokenizer
-from pocketbert.deploy.engine import Engine
+from pocketbert.deploy.compile import compile_bundle
+from pocketbert.deploy.config import CompileConfig
+from pocketbert.deploy.engine import Engine, read_thresholds
 from pocketbert.eval.doctor.accuracy import stages_of_run
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # what tests and this share
+
+from tests.tasks.peers import PEERS, Asked, agreement, cpp_answers  # noqa: E402
 
 TEXTS = 200
 TOLERANCE = 1e-4
 LEAST_RETENTION = 0.9
-
-
-@dataclass(frozen=True)
-class Peer:
-    """transformers' pipeline for a kind of task; answers are compared as scores by name.
-
-    Attributes:
-        pipeline: Its name.
-        theirs: Its answer for one text.
-        ours: Our answer for it.
-        options: Of the pipeline.
-    """
-
-    pipeline: str
-    theirs: Callable[[Any], dict[str, float]]
-    ours: Callable[[Any], dict[str, float]]
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-# Kind of task -> what answers beside us.
-PEERS = {
-    "text-classification": Peer(
-        "text-classification",
-        lambda found: {found["label"]: found["score"]},
-        lambda answer: {answer.label: answer.score},
-        {"truncation": True},
-    ),
-    "text-regression": Peer(
-        "text-classification",
-        lambda found: {"value": found["score"]},
-        lambda answer: {"value": answer.value},
-        {"truncation": True, "function_to_apply": "none"},
-    ),
-    "token-classification": Peer(
-        "token-classification",
-        lambda found: {
-            named(one["start"], one["end"], one["entity_group"]): one["score"] for one in found
-        },
-        lambda answer: {named(one.start, one.end, one.label): one.score for one in answer.entities},
-        {"aggregation_strategy": "first"},
-    ),
-}
+PROGRAM = ROOT / ".pytest_cache/d/cpp/build/pocketbert-run"  # as the tests build it
+TINY = "tests/tasks/test_peers.py"
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("runs", type=Path, nargs="+", help="folders of results of finished runs")
     runs = options.parse_args().runs
+    tiny = tiny_models()  # which also builds the C++ program
     rows = [row_of(json.loads((run / "report.json").read_text())) for run in runs]
     for row, run in zip(rows, runs, strict=True):
-        row["pipeline"] = beside_pipeline(run, row["task"])
+        row["beside"] = beside(run, row["task"])
         print(told(row))
     write_results(
         "tasks",
         environment=environment(),
+        tolerance=TOLERANCE,
         rows=rows,
-        bars=[bar for row in rows for bar in bars_of(row)],
+        tiny=tiny,
+        bars=[*(bar for row in rows for bar in bars_of(row)), *bars_of_tiny(tiny)],
     )
 
 
@@ -109,31 +82,56 @@ def row_of(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def beside_pipeline(run: Path, kind: str) -> dict[str, Any]:
-    """How often transformers' pipeline and our FP32 engine say the same of the student."""
+def beside(run: Path, kind: str) -> dict[str, Any]:
+    """What the others say of the student's first test texts, compared with our Python engine."""
     stages, peer = stages_of_run(run), PEERS[kind]
-    data, model = load_description(stages["data"]), stages["distill"] / "model"
+    data, exported = load_description(stages["data"]), stages["export-student"]
     texts = load_split(stages["data"], "test").texts[:TEXTS]
-    tokenizer = load_tokenizer(model)
-    tokenizer.model_max_length = data.max_length
-    ask = pipeline(peer.pipeline, model=load_model(model), tokenizer=tokenizer, **peer.options)
-    engine = Engine.from_onnx(stages["export-student"], data.labels, data.max_length, kind=kind)
-    pairs = [
-        (peer.theirs(found), peer.ours(answer))
-        for found, answer in zip(ask(texts), engine(texts), strict=True)
-    ]
-    same = [(theirs, ours) for theirs, ours in pairs if theirs.keys() == ours.keys()]
-    differences = [abs(theirs[name] - ours[name]) for theirs, ours in same for name in ours]
+    asked = Asked(
+        stages["distill"] / "model",
+        data.max_length,
+        texts,
+        read_thresholds(exported),
+        data.truncation.window_overlap,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        bundle = Path(scratch) / "bundle"
+        compile_bundle(
+            out=Path(scratch),
+            config=CompileConfig(),
+            data=stages["data"],
+            exported=exported,
+            quantized=None,
+            lineage={},
+            name="student in FP32",
+        )
+        python = [peer.ours(asdict(one)) for one in Engine.open(bundle)(texts)]
+        cpp = [peer.ours(one) for one in cpp_answers(PROGRAM, bundle, texts)]
     return {
-        "texts": len(texts),
-        "same_answer": len(same),
-        "answers": sum(len(ours) for _, ours in pairs),
-        "max_abs_difference": float(max(differences, default=0.0)),
+        "by": peer.says,
+        "transformers": asdict(agreement(texts, python, peer.theirs(asked))),
+        "cpp": asdict(agreement(texts, python, cpp)),
     }
 
 
-def named(start: int, end: int, label: str) -> str:
-    return f"{start}-{end} {label}"
+def tiny_models() -> list[dict[str, Any]]:
+    """What the test of tiny models counted, a row a case."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.xml"
+        command = ["-m", "pytest", "-q", "-o", "junit_family=xunit1", f"--junitxml={report}", TINY]
+        subprocess.run([sys.executable, *command], cwd=ROOT)
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    rows = []
+    for case in cases:
+        counts = {one.attrib["name"]: float(one.attrib["value"]) for one in case.iter("property")}
+        _, bracket, name = case.attrib["name"].partition("[")
+        if bracket:
+            rows.append({"case": name.rstrip("]"), "passed": not _bad(case), **counts})
+    return rows
+
+
+def _bad(case: ElementTree.Element) -> bool:
+    return any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
 
 
 def told(row: dict[str, Any]) -> str:
@@ -142,34 +140,53 @@ def told(row: dict[str, Any]) -> str:
         f"{row['recipe']:<18} {row['metric']}: teacher {row['teacher']['value']:.4f}, student "
         f"{row['student']['value']:.4f}, INT8 {row['engine']['value']:.4f}, retention "
         f"{row['retention']:.4f} ({low:.4f} to {high:.4f}), {row['p50_ratio_pytorch']:.1f}x "
-        f"PyTorch, "
-        f"{row['weights_bytes'] / 1e6:.1f} MB; pipeline: {row['pipeline']['same_answer']} of "
-        f"{row['pipeline']['texts']} the same, scores within "
-        f"{row['pipeline']['max_abs_difference']:.1e}"
+        f"PyTorch, {row['weights_bytes'] / 1e6:.1f} MB; the same answer: "
+        + ", ".join(
+            f"{who} {row['beside'][who]['same_answer']} of {row['beside'][who]['texts']} "
+            f"(scores within {row['beside'][who]['max_abs_difference']:.1e})"
+            for who in ("transformers", "cpp")
+        )
     )
 
 
 def bars_of(row: dict[str, Any]) -> list[dict[str, Any]]:
-    name, peer = row["recipe"], row["pipeline"]
-    return [
+    bars = [
         {
-            "name": f"{name}: retention",
+            "name": f"{row['recipe']}: retention",
             "value": row["retention"],
             "target": f">= {LEAST_RETENTION:g}",
             "holds": row["retention"] >= LEAST_RETENTION,
-        },
+        }
+    ]
+    for who in ("transformers", "cpp"):
+        found = row["beside"][who]
+        bars += [
+            {
+                "name": f"{row['recipe']}: texts with the answer of {who}",
+                "value": found["same_answer"],
+                "target": f"all of {TEXTS}",
+                "holds": found["same_answer"] == found["texts"] == TEXTS,
+            },
+            {
+                "name": f"{row['recipe']}: largest difference of a score to {who}",
+                "value": found["max_abs_difference"],
+                "target": f"<= {TOLERANCE:g}",
+                "holds": found["max_abs_difference"] <= TOLERANCE,
+            },
+        ]
+    return bars
+
+
+def bars_of_tiny(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    passed = sum(row["passed"] for row in rows)
+    return [
         {
-            "name": f"{name}: texts with the pipeline's answer",
-            "value": peer["same_answer"],
-            "target": f"all of {TEXTS}",
-            "holds": peer["same_answer"] == peer["texts"] == TEXTS,
-        },
-        {
-            "name": f"{name}: largest difference of a score",
-            "value": peer["max_abs_difference"],
-            "target": f"<= {TOLERANCE:g}",
-            "holds": peer["max_abs_difference"] <= TOLERANCE,
-        },
+            "name": f"kinds of tasks, on tiny models, whose {TEXTS} texts get one answer from "
+            "Python, C++ and transformers",
+            "value": passed,
+            "target": f"all of {len(rows)}",
+            "holds": 0 < passed == len(rows),
+        }
     ]
 
 

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from pocketbert.compress.data import load_split
-from pocketbert.compress.errors import UserError
 from pocketbert.compress.texts import Text
-from pocketbert.deploy.bundle import MANIFEST
+from pocketbert.deploy.bundle import MANIFEST, hash_file
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.selftest import selftest
 from pocketbert.deploy.tasks import TASKS
@@ -32,7 +31,6 @@ UNICODE = [
     "\t dull\u00a0film  [SEP] gripping [MASK]",
     "\u0639\u0631\u0628\u064a tender \u0928\u092e\u0938\u094d\u0924\u0947 messy",
 ]
-ENTITIES_FOUND = 40  # at least, so that something is compared
 
 
 def run(program: Path, *arguments: object, lines: str = "") -> subprocess.CompletedProcess[str]:
@@ -105,7 +103,8 @@ def test_spans_are_characters_of_the_text(program, chain_of):
     bundle = chain_of("token-classification").bundle
     texts = [f"{odd} superb {odd} dull {odd}" for odd in UNICODE]
     found = answers_in(run(program, bundle, "--json", lines=json_lines(list(texts))))
-    spans = [(text, one) for text, answer in zip(texts, found, strict=True) for one in answer["entities"]]
+    pairs = list(zip(texts, found, strict=True))
+    spans = [(text, one) for text, answer in pairs for one in answer["entities"]]
     assert len(spans) >= 2 * len(texts)
     for text, one in spans:
         assert text[one["start"] : one["end"]] == one["text"]
@@ -135,8 +134,6 @@ def test_a_task_of_which_the_golden_answers_differ_fails_the_selftest(program, c
 
 
 def write_with_hash(bundle: Path, name: str, content: str) -> None:
-    from pocketbert.deploy.bundle import hash_file
-
     (bundle / name).write_text(content)
     manifest = json.loads((bundle / MANIFEST).read_text())
     manifest["sha256"][name] = hash_file(bundle / name)
@@ -200,6 +197,12 @@ def test_help_names_every_task(program):
         assert kind.removeprefix("text-") in said
 
 
-def test_the_shapes_of_python_are_the_only_ones(chain_of):
-    """What stands in `json_of` of the program is asserted by kind, so that a new one is missed."""
-    assert {case.task.kind for case in CASES.values()} == set(TASKS)
+def test_every_task_of_python_stands_in_the_table_of_cpp(program, chain_of, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(chain_of("text-regression").bundle, bundle)
+    manifest = json.loads((bundle / MANIFEST).read_text()) | {"task": "mind-reading"}
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+    done = run(program, bundle)
+    assert done.returncode == 2
+    _, _, names = done.stderr.partition("is of the task 'mind-reading', this pocketbert knows ")
+    assert set(names.partition(";")[0].split(", ")) == set(TASKS)
