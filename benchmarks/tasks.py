@@ -3,11 +3,11 @@
     pocketbert run quickstart && pocketbert run rating && pocketbert run entities_tweets
     python benchmarks/tasks.py runs/quickstart runs/rating runs/entities_tweets
 
-A row for each finished run, from its report. Then its FP32 student, as it was distilled, answers test
-texts in three ways: our Python engine, our C++ engine, and transformers (tests/tasks/peers.py says
-by what): the same labels, spans or values, with scores that differ by at most TOLERANCE. Then the
-same for every kind of task on tiny models that learned made-up tasks, by running the test that does
-it, so that there is a figure for those without a finished run.
+A row for each finished run, from its report. Then its FP32 student, as it was distilled, answers
+test texts in three ways: our Python engine, our C++ engine, and transformers (tests/tasks/peers.py
+says by what): the same labels, spans or values, with scores that differ by at most TOLERANCE. The
+same is done for every kind of task with tiny models that learned made-up tasks, by running the test
+that does it, so that there is a figure for those without a finished run.
 """
 
 import argparse

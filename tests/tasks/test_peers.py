@@ -39,11 +39,8 @@ def test_python_cpp_and_transformers_agree(cpp, chain_of, tmp_path, name, record
         lineage={},
         name="tiny",
     )
-    said, peer, bundle = (
-        load_description(data),
-        PEERS[chain.case.task.kind],
-        tmp_path / "compiled/bundle",
-    )
+    said, bundle = load_description(data), tmp_path / "compiled/bundle"
+    peer = PEERS[said.kind]
     splits = [load_split(data, split).texts for split in ("test", "validation", "train")]
     texts = [text for split in splits for text in split][:TEXTS]
     engine = Engine.open(bundle)
