@@ -414,6 +414,9 @@ def test_installed_library_is_found_by_another_project(cpp, cpp_onnxruntime, ber
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == expected.label
     assert run(build / "classify", tmp_path, "x").returncode == 2
+    other_kind = run(build / "ask", bert.bundle, "how is it?", "the film is superb")
+    assert other_kind.returncode == 2
+    assert "a text is two, expected one" in other_kind.stderr
     installed = tmp_path / "prefix/bin/pocketbert-run"
     assert run(installed, "--selftest", bert.bundle).returncode == 0
 

@@ -51,42 +51,47 @@ class Asked:
         tokenizer.model_max_length = self.max_length
         return tokenizer
 
-    def ask(self, name: str, **options: Any) -> list[Any]:
-        """Return what a pipeline of transformers answers to each text."""
-        asking = pipeline(name, model=load_model(self.model), tokenizer=self.tokenizer(), **options)  # type: ignore[call-overload]
-        return [
-            asking(text if isinstance(text, str) else {"text": text[0], "text_pair": text[1]})
-            for text in self.texts
-        ]
+    def pipeline(self, name: str, **options: Any) -> Any:
+        """Return a pipeline of transformers with the model."""
+        return pipeline(name, model=load_model(self.model), tokenizer=self.tokenizer(), **options)  # type: ignore[call-overload]
+
+    def scores(self, function: str) -> list[Named]:
+        """Return every label's score for each text, the highest first."""
+        asking = self.pipeline(
+            "text-classification", truncation=True, top_k=None, function_to_apply=function
+        )
+        found = [asking(_parts(text)) for text in self.texts]
+        return [{one["label"]: one["score"] for one in of_text} for of_text in found]
+
+
+def _parts(text: Text) -> dict[str, str]:
+    return {"text": text} if isinstance(text, str) else {"text": text[0], "text_pair": text[1]}
 
 
 def classify(asked: Asked) -> list[Named]:
     """Return the label of each text."""
-    found = asked.ask("text-classification", truncation=True, top_k=None)
-    return [{one[0]["label"]: one[0]["score"]} for one in found]
+    return [dict([next(iter(of_text.items()))]) for of_text in asked.scores("softmax")]
 
 
 def regress(asked: Asked) -> list[Named]:
     """Return the number of each text."""
-    options = {"truncation": True, "top_k": None, "function_to_apply": "none"}
-    found = asked.ask("text-classification", **options)
-    return [{"value": one[0]["score"]} for one in found]
+    return [{"value": value} for [value] in map(dict.values, asked.scores("none"))]
 
 
 def label(asked: Asked) -> list[Named]:
     """Return the labels of each text from their thresholds on."""
-    options = {"truncation": True, "top_k": None, "function_to_apply": "sigmoid"}
     names = load_model(asked.model).config.id2label
     least = {names[n]: 1 / (1 + np.exp(-value)) for n, value in enumerate(asked.thresholds)}
     return [
-        {one["label"]: one["score"] for one in found if one["score"] >= least[one["label"]]}
-        for found in asked.ask("text-classification", **options)
+        {name: score for name, score in of_text.items() if score >= least[name]}
+        for of_text in asked.scores("sigmoid")
     ]
 
 
 def find_entities(asked: Asked) -> list[Named]:
     """Return the entities of each text, each with the mean score of its words' first tokens."""
-    found = asked.ask("token-classification", aggregation_strategy="first")
+    asking = asked.pipeline("token-classification", aggregation_strategy="first")
+    found = [asking(text) for text in asked.texts]
     return [
         {_span(one["start"], one["end"], one["entity_group"]): one["score"] for one in entities}
         for entities in found
