@@ -4,8 +4,9 @@
 
 The library mixes Unicode versions (one for categories, one for decomposition, one for lower case),
 so it is asked instead of a standard: every code point goes through BertNormalizer, one step at a
-time, and through BertPreTokenizer. What grapheme clusters are made of is known from the package
-`regex`, whose Unicode is later; Precompiled, which cuts into clusters, says which of it holds.
+time, through BertPreTokenizer, and through Split. What grapheme clusters are made of is known from
+the package `regex`, whose Unicode is later; Precompiled, which cuts into clusters, says which of it
+holds.
 tests/deploy/test_cpp_tokenizer.py compares the file with this script.
 """
 
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import regex  # type: ignore[import-untyped]
 import tokenizers
+from tokenizers import Regex
 from tokenizers.normalizers import NFD, BertNormalizer, Precompiled
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, Split
 
 from pocketbert.compress.charsmap import charsmap
 
@@ -43,6 +45,8 @@ def header() -> str:
     stripped = changes(only(strip_accents=True))
     lowered = changes(only(lowercase=True))
     words = changes(lambda text: "|".join(w for w, _ in BertPreTokenizer().pre_tokenize_str(text)))
+    chinese_words = Split(Regex("\\p{Han}"), "isolated")
+    han = changes(lambda text: "|".join(w for w, _ in chinese_words.pre_tokenize_str(text)))
     bases = {c: t for c, t in stripped.items() if t and c not in HANGUL}
     marks = [c for c, t in stripped.items() if not t]
     check_no_order_is_lost(bases)
@@ -54,6 +58,7 @@ def header() -> str:
         ranges("kRemovedByCleaning", (c for c, text in cleaned.items() if not text)),
         ranges("kSpacesOfCleaning", (c for c, text in cleaned.items() if text == " ")),
         ranges("kChineseCharacters", spaced),
+        ranges("kHan", han),
         ranges("kNonspacingMarks", marks),
         ranges("kWhitespace", (c for c, text in words.items() if text == "|")),
         ranges("kPunctuation", (c for c, text in words.items() if text == f"|{chr(c)}|")),

@@ -18,6 +18,7 @@ from tokenizers import (
 )
 
 from pocketbert.compress.charsmap import charsmap
+from pocketbert.compress.chinese_words import CHARACTER
 
 from .cpp_texts import FRAGMENTS, WORDS, make_texts
 
@@ -68,6 +69,18 @@ VARIANTS = {
         exact,
         max_length=32,
         added=(AddedToken("<mask>", lstrip=True, special=True),),
+    ),
+    "chinese": Variant(
+        precompiled,
+        pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.WhitespaceSplit(),
+                pre_tokenizers.Metaspace(),
+                pre_tokenizers.Split(Regex(CHARACTER), "isolated"),
+            ]
+        ),
+        exact,
+        max_length=32,
     ),
     "spaces_replaced": Variant(
         lambda: normalizers.Sequence(

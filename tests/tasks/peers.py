@@ -22,6 +22,7 @@ from transformers import AutoModel, pipeline
 from pocketbert.compress.folder import load_model, load_tokenizer
 from pocketbert.compress.texts import Text
 
+WITHOUT = {"translation"}  # kinds that the C++ engine does not answer
 LONGEST_ANSWER = 30  # tokens, as in run_squad.py
 NO_ANSWER = "no answer"
 Named = dict[str, float]
@@ -80,7 +81,7 @@ def regress(asked: Asked) -> list[Named]:
 
 def label(asked: Asked) -> list[Named]:
     """Return the labels of each text from their thresholds on."""
-    names = load_model(asked.model).config.id2label
+    names: Any = load_model(asked.model).config.id2label
     least = {names[n]: 1 / (1 + np.exp(-value)) for n, value in enumerate(asked.thresholds)}
     return [
         {name: score for name, score in of_text.items() if score >= least[name]}
@@ -118,10 +119,9 @@ def answer(asked: Asked) -> list[Named]:
     """Return the answer to each question, or that its context does not tell."""
     tokenizer, model = asked.tokenizer(), load_model(asked.model)
     answers = []
-    for question, context in asked.texts:
+    for text in asked.texts:
         inputs = tokenizer(
-            question,
-            context,
+            *text,
             truncation="only_second",
             stride=asked.overlap,
             return_overflowing_tokens=True,

@@ -102,6 +102,20 @@ def test_wrong_columns_are_named(chain, tmp_path):
         prepare(chain.case, rows, tmp_path)
 
 
+def test_wrong_columns_are_named_when_a_bundle_is_scored(chain, tmp_path):
+    rows = [{"text": row["text"], "stars": 1} for row in chain.case.rows[:20]]
+    missing = "label" if "label" in chain.case.rows[0] else "pair"
+    table = write_rows(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(DataError, match=f"has the columns 'text', 'stars', expected '{missing}'"):
+        measure_table(chain.bundle, Table(path=table, columns=chain.case.columns), config=QUICK)
+
+
+def test_an_empty_text_is_named_with_its_row(chain, tmp_path):
+    rows = [*chain.case.rows[:9], chain.case.rows[9] | {"text": " "}]
+    with pytest.raises(DataError, match=r"rows\.jsonl row 10: the text is empty"):
+        prepare(chain.case, rows, tmp_path)
+
+
 def test_a_split_of_one_label_is_refused(chain, tmp_path):
     _needs_labels(chain)
     nothing = chain.case.nothing

@@ -30,6 +30,7 @@ std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const JsonValue& pre_toke
 // One a type; see pre_tokenizers.cpp.
 std::unique_ptr<const PreTokenizer> read_bert_pre_tokenizer(const JsonValue& pre_tokenizer);
 std::unique_ptr<const PreTokenizer> read_metaspace(const JsonValue& pre_tokenizer);
+std::unique_ptr<const PreTokenizer> read_split_chinese(const JsonValue& pre_tokenizer);
 std::unique_ptr<const PreTokenizer> read_whitespace_split(const JsonValue& pre_tokenizer);
 
 }  // namespace pocketbert

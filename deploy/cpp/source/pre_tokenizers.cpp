@@ -55,6 +55,7 @@ const std::map<std::string, Read> kPreTokenizers = {
     {"BertPreTokenizer", read_bert_pre_tokenizer},
     {"Metaspace", read_metaspace},
     {"Sequence", read_sequence},
+    {"Split", read_split_chinese},
     {"WhitespaceSplit", read_whitespace_split},
 };
 

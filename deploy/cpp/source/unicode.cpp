@@ -65,6 +65,7 @@ void flush(std::vector<std::pair<int, char32_t>>& combining, std::u32string& out
 bool is_removed_by_cleaning(char32_t c) { return row_of(kRemovedByCleaning, c) != nullptr; }
 bool is_space_to_cleaning(char32_t c) { return row_of(kSpacesOfCleaning, c) != nullptr; }
 bool is_chinese(char32_t c) { return row_of(kChineseCharacters, c) != nullptr; }
+bool is_han(char32_t c) { return row_of(kHan, c) != nullptr; }
 bool is_whitespace(char32_t c) { return row_of(kWhitespace, c) != nullptr; }
 bool is_punctuation(char32_t c) { return row_of(kPunctuation, c) != nullptr; }
 bool is_nonspacing_mark(char32_t c) { return row_of(kNonspacingMarks, c) != nullptr; }

@@ -52,6 +52,7 @@ struct GraphemeRange {
 bool is_removed_by_cleaning(char32_t c);
 bool is_space_to_cleaning(char32_t c);
 bool is_chinese(char32_t c);
+bool is_han(char32_t c);  // of that script, which has a few more
 bool is_whitespace(char32_t c);
 bool is_punctuation(char32_t c);
 bool is_nonspacing_mark(char32_t c);
