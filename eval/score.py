@@ -210,7 +210,8 @@ def _examples(table: Table, engine: Engine, kind: str) -> Examples:
     columns = table.columns
     if not LABELLINGS[kind].needs_column:
         columns = replace(columns, label=columns.text)
-    rows = list(read_table(table.path, columns, table.file_format, table.encoding))
+    labels = LABELLINGS[kind].given(engine.labels)
+    rows = list(read_table(table.path, columns, table.file_format, table.encoding, labels))
     if not rows:
         raise DataError(f"{table.path} has no rows, expected labelled texts; give another file")
     in_pairs = True if TASK_KINDS[kind].vectors else engine.pairs
@@ -220,7 +221,6 @@ def _examples(table: Table, engine: Engine, kind: str) -> Examples:
             f"text, expected {'one' if in_pairs else 'none'}, as the bundle says; "
             f"{'give' if in_pairs else 'leave out'} --pair-column"
         )
-    labels = LABELLINGS[kind].given(engine.labels)
     read = LABELLINGS[kind].examples(rows, labels, table.label_threshold, table.path)
     return Examples([one.text for one in read], label_array([one.label for one in read]))
 

@@ -51,7 +51,10 @@ def evaluate(
         str | None, typer.Option(help="Where the second text of a pair stands.")
     ] = None,
     file_format: Annotated[
-        str, typer.Option("--format", help="auto, csv, tsv, jsonl, parquet, conll or squad.")
+        str,
+        typer.Option(
+            "--format", help="auto, csv, tsv, jsonl, parquet, conll, tagged, squad or label-files."
+        ),
     ] = "auto",
     label_threshold: Annotated[
         float | None,

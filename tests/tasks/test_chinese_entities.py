@@ -5,12 +5,20 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from pocketbert.compress.config import DataConfig, TaskConfig, TeacherConfig, TrimConfig
+from pocketbert.compress.config import (
+    ColumnsConfig,
+    DataConfig,
+    TaskConfig,
+    TeacherConfig,
+    TrimConfig,
+)
 from pocketbert.compress.data import load_description, load_split, prepare_data
 from pocketbert.compress.teacher import train_teacher
 from pocketbert.compress.vocabulary import trim
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.export import export_onnx
+from pocketbert.eval.config import EvaluateConfig
+from pocketbert.eval.score import Table, measure_table, score
 
 from .conftest import LEARNT
 
@@ -79,3 +87,8 @@ def test_names_are_found_in_text_without_spaces(checkpoint, tmp_path):
     text = load_split(data, "test").texts[0]
     expected = [(2, 4, "nr"), (6, 8, "ns")]
     assert [(one.start, one.end, one.label) for one in engine([text])[0].entities] == expected
+    # The same file is what `pocketbert eval --format tagged` reads.
+    judged = Table(path=table, columns=ColumnsConfig(), file_format="tagged")
+    quick = EvaluateConfig(resamples=100, latency_texts=2, latency_rounds=1)
+    predictions, _ = measure_table(folders["trimmed"] / "model", judged, config=quick)
+    assert score(predictions, quick).accuracy.value > 0.9
