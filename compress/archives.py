@@ -1,10 +1,11 @@
-"""Taking one file or folder out of a zip or tar archive that is not trusted.
+"""Taking one file or folder out of a zip, tar or ar archive that is not trusted.
 
 Written members are plain files below the target, whatever the archive says: `tarfile`'s own filters
 are missing from early 3.10 releases, and `zipfile` has no bound on sizes.
 """
 
 import gzip
+import io
 import lzma
 import shutil
 import stat
@@ -21,6 +22,8 @@ from typing import IO, Protocol
 from .errors import DataError
 
 MAX_UNPACKED_BYTES = 4 * 2**30
+AR_MAGIC = b"!<arch>\n"
+AR_HEADER_BYTES = 60
 
 # What the libraries raise for archives that are cut short, corrupt, encrypted or hold a name twice.
 BROKEN = (
@@ -40,7 +43,8 @@ def unpack(archive: Path, inside: str, out: Path) -> None:
     """Write one file, or the files of one folder, of an archive to `out`.
 
     Args:
-        archive: A zip or tar file (plain, gzip, bzip2 or xz).
+        archive: A zip or tar file (plain, gzip, bzip2 or xz), or an ar file such as a package of
+            Debian.
         inside: Path in the archive; `!` steps into an archive in the archive, a trailing `/` names
             a folder.
         out: The file or folder to write; must not exist yet.
@@ -140,7 +144,23 @@ def _open(archive: Path) -> Iterator[Iterator[_Member]]:
         with zipfile.ZipFile(archive) as file:
             yield (_ZipMember(file, info) for info in file.infolist())
     else:
-        raise DataError(f"{archive.name} is no archive, expected a zip or tar file")
+        with archive.open("rb") as content:
+            if content.read(len(AR_MAGIC)) != AR_MAGIC:
+                raise DataError(f"{archive.name} is no archive, expected a zip, tar or ar file")
+            yield _ar_members(archive, content)
+
+
+def _ar_members(archive: Path, content: IO[bytes]) -> "Iterator[_ArMember]":
+    """Yield what an ar file holds (deb(5)): headers of 60 characters, contents at even places."""
+    place = len(AR_MAGIC)
+    while content.seek(place) and (header := content.read(AR_HEADER_BYTES)):
+        size = header[48:58].strip()
+        if len(header) < AR_HEADER_BYTES or header[58:] != b"`\n" or not size.isdigit():
+            raise DataError(f"{archive.name} has a broken header at byte {place}, expected ar's")
+        start = place + AR_HEADER_BYTES
+        name = header[:16].decode("latin-1").strip().removesuffix("/")
+        yield _ArMember(archive, name, start, int(size))
+        place = start + int(size) + int(size) % 2
 
 
 @dataclass(frozen=True)
@@ -194,3 +214,18 @@ class _TarMember:
         content = self.file.extractfile(self.info)
         assert content is not None
         return content
+
+
+@dataclass(frozen=True)
+class _ArMember:
+    archive: Path
+    name: str
+    start: int
+    size_bytes: int
+    is_folder: bool = False
+    is_plain_file: bool = True
+
+    def open(self) -> IO[bytes]:
+        with self.archive.open("rb") as content:
+            content.seek(self.start)
+            return io.BytesIO(content.read(self.size_bytes))

@@ -43,8 +43,9 @@ class Examples:
     Attributes:
         texts: The raw texts.
         labels: As the task's labelling has them: class numbers or numbers (examples,), 0 or 1 for
-            each label (examples, labels), two numbers where texts are compared (examples, 2), or a
-            tuple of spans for each example (examples,), of the second text where there are two.
+            each label (examples, labels), two numbers where texts are compared (examples, 2),
+            translations (examples,), or a tuple of spans for each example (examples,), of the
+            second text where there are two.
     """
 
     texts: list[Text]
@@ -67,6 +68,7 @@ class DataDescription:
         truncation: What is read of a text beyond `max_length`.
         pairs: An example is two texts, which are read together.
         split_chinese: Every Chinese character is a word.
+        beams: Where a text is written, how many beginnings are followed at once.
     """
 
     labels: tuple[str, ...]
@@ -77,6 +79,7 @@ class DataDescription:
     truncation: Truncation = HEAD
     pairs: bool = False
     split_chinese: bool = False
+    beams: int = 1
 
 
 def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str, Any]:
@@ -107,6 +110,7 @@ def prepare_data(*, config: DataConfig, task: TaskConfig, out: Path) -> dict[str
         "pairs": not isinstance(splits["train"][0].text, str),
         "labels": list(labelling.names(task.labels)),
         "max_length": task.max_length,
+        "beams": task.beams,
         "truncation": asdict(task.long_texts),
         "split_chinese": task.split_chinese,
         "sizes": {name: len(splits[name]) for name in SPLITS},

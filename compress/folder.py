@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    EncoderDecoderModel,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -117,8 +118,10 @@ def load_model(folder: Path) -> PreTrainedModel:
         raise ModelError(
             f"{folder} has no pocketbert.json, expected a model folder written by pocketbert"
         )
-    config = AutoConfig.from_pretrained(folder)
     description = load_description(folder)
+    if TASK_KINDS[description.kind].generates:
+        return _load_translator(folder)
+    config = AutoConfig.from_pretrained(folder)
     model: PreTrainedModel = auto_class(description.kind).from_config(config)
     if description.relative_buckets is not None:
         use_relative_bias(model, description.relative_buckets)
@@ -129,6 +132,13 @@ def load_model(folder: Path) -> PreTrainedModel:
     if description.embedding_rank is not None:
         use_factors(model, description.embedding_rank)
     model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.eval()
+    return model
+
+
+def _load_translator(folder: Path) -> PreTrainedModel:
+    # The library's own way, which knows that the decoder's words are written as they are read.
+    model: PreTrainedModel = EncoderDecoderModel.from_pretrained(folder, use_safetensors=True)
     model.eval()
     return model
 

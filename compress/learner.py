@@ -1,7 +1,7 @@
 """A student and what it learns from, as one model that the trainer sees."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -117,10 +117,16 @@ class StudentWithObjectives(nn.Module):
         return {"loss": loss, "logits": output.logits, "terms": terms}
 
 
+class Scheduled(Protocol):
+    """A model whose weights of objectives follow `progress`, 0..1."""
+
+    progress: float
+
+
 class FollowSchedule(TrainerCallback):
     """Tells the model before each step how far the training is; nothing but the step decides."""
 
-    def __init__(self, model: StudentWithObjectives) -> None:
+    def __init__(self, model: "Scheduled") -> None:
         self.model = model
 
     def on_step_begin(

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,9 @@ from pocketbert.compress.errors import DataError, ModelError
 from pocketbert.compress.progress import progress
 from pocketbert.compress.texts import Text
 
+from .decoder_inputs import decoder_inputs
 from .graph import initializers
+from .graph_files import DECODER, MODEL
 from .tokenizer import Tokenizer
 
 SAMPLE_SEED = 0
@@ -39,9 +42,16 @@ def sample_texts(data: Path, count: int) -> list[Text]:
 
 
 def activations(
-    exported: Path, tensors: Sequence[str], data: Path, texts: Sequence[Text], title: str
+    exported: Path,
+    tensors: Sequence[str],
+    data: Path,
+    texts: Sequence[Text],
+    title: str,
+    graph: str = MODEL,
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     """Yield the values of tensors for each text, at its real length and without padding.
+
+    Of a decoder they are yielded for each step of writing the text's answer.
 
     Args:
         exported: Folder of the export stage.
@@ -49,13 +59,20 @@ def activations(
         data: Folder of the data stage.
         texts: What the model reads.
         title: Name on the progress bar.
+        graph: Which of the exported graphs.
 
     Raises:
         ModelError: The tokenizer is not the model's.
     """
     vocabulary_size = _vocabulary_size(load_float_model(exported / "model.onnx"))
-    session = _open(exported / "model.onnx", tensors)
+    session = _open(exported / graph, tensors)
     inputs = [node.name for node in session.get_inputs()]
+    if graph == DECODER:
+        for steps in _shown(decoder_inputs(exported, data, texts), len(texts), title):
+            for step in steps:
+                values = session.run(list(tensors), {name: step[name] for name in inputs})
+                yield dict(zip(tensors, values, strict=True))
+        return
     said = load_description(data)
     tokenizer = Tokenizer(exported / "tokenizer.json", said.max_length, said.truncation)
     with progress(title, total=len(texts), unit="text") as bar:
@@ -70,6 +87,14 @@ def activations(
                 )
             values = session.run(list(tensors), {name: encoded[name] for name in inputs})
             yield dict(zip(tensors, values, strict=True))
+            bar.advance()
+
+
+def _shown(texts: Iterator[Any], count: int, title: str) -> Iterator[Any]:
+    """Yield what belongs to each text and show how many there were."""
+    with progress(title, total=count, unit="text") as bar:
+        for one in texts:
+            yield one
             bar.advance()
 
 

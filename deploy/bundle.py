@@ -19,6 +19,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pocketbert.compress.config import ADDED_LATER, HEAD, STRICT, Truncation
 from pocketbert.compress.errors import BundleError
+from pocketbert.compress.generation import GENERATION
+from pocketbert.compress.target_tokenizer import TARGET_TOKENIZER
 
 from .cpu import Isa
 from .tasks import TASKS
@@ -58,7 +60,7 @@ class Target:
         threads: Threads of one inference.
         disabled_optimizers: Graph optimisers of ONNX Runtime that were measured to be slower.
         lengths: Lengths in tokens that inputs are padded to; empty if any length is run as it is.
-        bytes: Size of the model's file.
+        bytes: Size of the model's file, or of both of its files.
         int8_matmuls: Matrix products with weights that run in INT8, counted in the graph that
             the runtime really executes.
         float_weight_matmuls: Those that run in float.
@@ -95,7 +97,8 @@ class Manifest:
         thresholds: Logits from which on each label is given, where that is how labels are given.
         inputs: Model inputs, each int64 (batch, seq).
         outputs: Model outputs; `logits` is float32 (batch, labels), or (batch, seq, labels) where
-            every word is answered, or, of length 1, (batch, width) where a text gets a vector.
+            every word is answered, or, of length 1, (batch, width) where a text gets a vector;
+            where a text is written they are the encoder's.
         targets: The best first.
         length_histogram: Training texts that have 0, 1, 2 ... tokens.
         lineage: Fingerprint of every stage that led here.
@@ -130,12 +133,13 @@ class Bundle:
     manifest: Manifest
 
     def files_of(self, target: Target) -> list[str]:
-        """Name what a target needs: the tokenizer and all of the target's folder."""
+        """Name what a target needs: tokenizers and all of the target's folder."""
         folder = PurePosixPath(target.path).parts[0]
         return [
             name
             for name in self.manifest.sha256
-            if name == TOKENIZER or PurePosixPath(name).parts[0] == folder
+            if name in (TOKENIZER, TARGET_TOKENIZER, GENERATION)
+            or PurePosixPath(name).parts[0] == folder
         ]
 
     def check_hashes(self, names: Iterable[str]) -> None:

@@ -7,7 +7,8 @@ from pocketbert.compress.errors import ModelError
 
 from .activations import activations, load_float_model, sample_texts
 from .bundle import hash_file
-from .calibration_table import CALIBRATION, CalibrationTable, read_table, write_table
+from .calibration_table import CalibrationTable, read_table, write_table
+from .graph_files import MODEL, calibration_of, graphs_of
 from .observed import Observed
 from .placement import places
 
@@ -21,7 +22,7 @@ def calibrate(
     none of these needs a calibration of its own.
 
     Args:
-        out: Gets `calibration.json`, the table.
+        out: Gets `calibration.json`, the table, and that of a decoder where there is one.
         examples: Training texts, at their real lengths.
         data: Folder of the data stage.
         exported: Folder of the export stage.
@@ -35,33 +36,39 @@ def calibrate(
         ModelError: A range is not finite, the tokenizer is not the model's, the model is quantized
             already, or the table belongs to another graph.
     """
-    seen = observe(data, exported, examples) if table is None else _given(Path(table), exported)
-    write_table(seen, out / CALIBRATION)
-    return {
-        "tensors": len(seen.tensors),
-        "texts": seen.texts,
-        "bytes": (out / CALIBRATION).stat().st_size,
-    }
+    said = {"tensors": 0, "texts": 0, "bytes": 0}
+    for graph in graphs_of(exported):
+        seen = (
+            observe(data, exported, examples, graph)
+            if table is None
+            else _given(Path(table), exported)
+        )
+        path = out / calibration_of(graph)
+        write_table(seen, path)
+        said["tensors"] += len(seen.tensors)
+        said["texts"] = seen.texts
+        said["bytes"] += path.stat().st_size
+    return said
 
 
-def observe(data: Path, exported: Path, examples: int) -> CalibrationTable:
-    """Run the float model on training texts and take in what it computes."""
-    names = candidates(exported)
+def observe(data: Path, exported: Path, examples: int, graph: str = MODEL) -> CalibrationTable:
+    """Run a float graph on training texts and take in what it computes."""
+    names = candidates(exported, graph)
     texts = sample_texts(data, examples)
     tensors = {name: Observed() for name in names}
-    for values in activations(exported, names, data, texts, "Calibrate"):
+    for values in activations(exported, names, data, texts, "Calibrate", graph):
         for name, observed in tensors.items():
             if not observed.add(values[name]):
                 raise ModelError(
-                    f"{exported / 'model.onnx'} computes NaN or infinity in {name}, expected "
+                    f"{exported / graph} computes NaN or infinity in {name}, expected "
                     "finite activations; look at the training that made the model"
                 )
-    return CalibrationTable(hash_file(exported / "model.onnx"), len(texts), tensors)
+    return CalibrationTable(hash_file(exported / graph), len(texts), tensors)
 
 
-def candidates(exported: Path) -> list[str]:
+def candidates(exported: Path, graph: str = MODEL) -> list[str]:
     """Tensors that any placement may quantize."""
-    model = load_float_model(exported / "model.onnx")
+    model = load_float_model(exported / graph)
     return list(
         dict.fromkeys(place.tensor for place in places(model, attention=True, residuals=True))
     )

@@ -15,19 +15,23 @@ from numpy.typing import NDArray
 
 from pocketbert.compress.data import DataDescription, load_description, load_split
 from pocketbert.compress.errors import BundleError
+from pocketbert.compress.generation import GENERATION
+from pocketbert.compress.target_tokenizer import TARGET_TOKENIZER
 from pocketbert.compress.texts import Text
 
 from .bundle import GOLDEN, TOKENIZER, Bundle, Manifest, Precision, Target, write_bundle
 from .config import CompileConfig
 from .cpu import Isa, available_isas
 from .engine import Engine, read_thresholds, why_not_here
+from .graph_files import MODEL, calibration_of, graphs_of
 from .runners import build_here, needs_building, why_not, why_not_answering
-from .runners.ort import OrtRunner
+from .runners.ort_writer import open_graph
 from .selftest import selftest
 from .targets import TARGETS, Built, Ingredients, build_target
 from .tasks import TASKS
 from .tokenizer import Tokenizer
 from .weight_zeros import describe_zeros
+from .writing import Language
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +108,11 @@ def compile_bundle(
         files = {TOKENIZER: exported / TOKENIZER, GOLDEN: scratch / GOLDEN}
         for one in built:
             files |= one.files
+        if TASKS[description.kind].generates:
+            files |= {name: exported / name for name in (TARGET_TOKENIZER, GENERATION)}
         if quantized is not None:
-            files["calibration.json"] = quantized / "calibration.json"
+            chosen = [calibration_of(graph) for graph in graphs_of(quantized)]
+            files |= {name: quantized / name for name in chosen}
         manifest = _manifest(name, targets, description, exported, ingredients, lineage, measured)
         bundle = Bundle(out / "bundle", write_bundle(out / "bundle", files, manifest))
         zeros = describe_zeros(built[0].reference, built[0].files.values())
@@ -271,16 +278,21 @@ def _golden(
     texts = load_split(data, "validation").texts[:GOLDEN_TEXTS]
     encoded = [tokenizer.encode([text]) for text in texts]
 
-    def logits(path: Path, optimize: bool = True) -> list[NDArray[np.float32]]:
-        runner = OrtRunner(path, optimize=optimize)
-        return Engine(tokenizer, runner, description.labels, kind=description.kind).rows(texts)
+    generates = TASKS[description.kind].generates
+    language = Language.open(exported) if generates else None
 
-    by_path = {one.target.path: logits(one.reference, optimize=False) for one in built}
+    def engine(path: Path, optimize: bool = True) -> Engine:
+        runner = open_graph(path, generates, optimize=optimize)
+        labels, kind = description.labels, description.kind
+        return Engine(tokenizer, runner, labels, kind=kind, language=language)
+
+    of_floats = engine(exported / MODEL)
+    by_path = {one.target.path: engine(one.reference, False).rows(texts) for one in built}
     _check_finite(by_path)
     answers = {
         target.name: {
             "logits": [rows.tolist() for rows in by_path[target.path]],
-            "tolerance": _tolerance(target) * max(map(_largest, by_path[target.path])),
+            "tolerance": _tolerance(target) * of_floats.weight(by_path[target.path]),
         }
         for target in targets
     }
@@ -289,13 +301,8 @@ def _golden(
         "input_ids": [inputs["input_ids"][0].tolist() for inputs in encoded],
         "targets": answers,
     }
-    floats = zip(logits(exported / "model.onnx"), by_path[targets[0].path], strict=True)
-    difference = max(_largest(ours - theirs) for ours, theirs in floats)
+    difference = of_floats.largest_difference(of_floats.rows(texts), by_path[targets[0].path])
     return golden, {"golden_max_abs_difference_to_float": difference}
-
-
-def _largest(values: NDArray[np.float32]) -> float:
-    return float(np.abs(values).max(initial=0))
 
 
 def _check_finite(logits: Mapping[str, Sequence[NDArray[np.float32]]]) -> None:

@@ -16,10 +16,20 @@ from pocketbert.compress.word_tags import Word
 
 from .bundle import THRESHOLDS, TOKENIZER, Bundle, Target, Verify, read_bundle
 from .cpu import available_isas
-from .runners import Runner, open_model_folder, open_target, why_not, why_not_built
+from .runners import (
+    Runner,
+    open_model_folder,
+    open_target,
+    open_writer,
+    open_writing_folder,
+    why_not,
+    why_not_built,
+)
 from .tasks import TASKS
+from .tasks.translation import as_numbers
 from .tokenizer import Row, Tokenizer
 from .windows import pooled_logits
+from .writing import Language, Writer
 
 BATCHES_READ_AHEAD = 16
 
@@ -35,17 +45,19 @@ class Engine:
         kind: The kind of task, which says what the logits mean.
         thresholds: Logits from which on each label is given, where that is how labels are given.
         pairs: Whether every text is two; None takes either.
+        language: What is written, where the answer is a text; `runner` then is what writes it.
     """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
-        runner: Runner,
+        runner: Runner | Writer,
         labels: Sequence[str],
         description: str = "",
         kind: str = "text-classification",
         thresholds: Sequence[float] = (),
         pairs: bool | None = None,
+        language: Language | None = None,
     ) -> None:
         self.labels = tuple(labels)
         self.kind = kind
@@ -53,7 +65,8 @@ class Engine:
         self.pairs = pairs
         self._task = TASKS[kind](self.labels, thresholds)
         self._tokenizer = tokenizer
-        self._runner = runner
+        self._language = language
+        self._runner: Any = runner
         self._description = description
 
     @classmethod
@@ -99,7 +112,8 @@ class Engine:
         manifest = bundle.manifest
         chosen, reason = choose_target(bundle, target)
         threads = threads or chosen.threads
-        runner = open_target(bundle.root, chosen, threads)
+        opened = open_writer if TASKS[manifest.task].generates else open_target
+        runner = opened(bundle.root, chosen, threads)
         description = (
             f"{chosen.name}: {chosen.runtime}, {chosen.precision} for {chosen.isa}, "
             f"{_count(threads, 'thread')}; {reason}"
@@ -113,6 +127,7 @@ class Engine:
             manifest.task,
             manifest.thresholds,
             manifest.pairs,
+            _language(bundle.root, manifest.task),
         )
 
     @classmethod
@@ -122,11 +137,14 @@ class Engine:
         tokenizer = Tokenizer(
             folder / TOKENIZER, about["max_length"], Truncation(**about.get("truncation", {}))
         )
-        runner = open_model_folder(folder, threads)
         description = f"PyTorch eager, float32, {_count(threads, 'thread')}"
         kind = about.get("kind", "text-classification")  # older folders knew no other
+        opened = open_writing_folder if TASKS[kind].generates else open_model_folder
+        runner = opened(folder, threads)
         thresholds = about.get("thresholds", ())
-        return cls(tokenizer, runner, about["labels"], description, kind, thresholds)
+        language = _language(folder, kind)
+        labels = about["labels"]
+        return cls(tokenizer, runner, labels, description, kind, thresholds, language=language)
 
     @classmethod
     def from_onnx(
@@ -141,11 +159,12 @@ class Engine:
     ) -> "Engine":
         """Run a folder as the export writes it: an ONNX file, `tokenizer.json`, thresholds."""
         tokenizer = Tokenizer(folder / TOKENIZER, max_length, truncation)
-        from .runners.ort import OrtRunner  # only here, because it imports onnxruntime
+        from .runners.ort_writer import open_graph  # only here, because it imports onnxruntime
 
-        runner = OrtRunner(folder / file, threads=threads)
+        runner = open_graph(folder / file, TASKS[kind].generates, threads=threads)
         description = f"onnxruntime, exported graph, {_count(threads, 'thread')}"
-        return cls(tokenizer, runner, labels, description, kind, read_thresholds(folder))
+        thresholds, language = read_thresholds(folder), _language(folder, kind)
+        return cls(tokenizer, runner, labels, description, kind, thresholds, language=language)
 
     def __call__(self, texts: Sequence[Text], batch_size: int = 1) -> list[Any]:
         """Answer texts; an empty text is a text.
@@ -160,6 +179,8 @@ class Engine:
         """
         if self._task.per_word:
             return list(self._task.answers(*self.read_words(texts, batch_size), texts))
+        if self._task.generates:
+            return list(self._task.answers(self._write(texts, batch_size)))
         return list(self._task.answers(self.logits(texts, batch_size)))
 
     def stream(self, texts: Iterable[Text], batch_size: int = 1) -> Iterator[Any]:
@@ -178,9 +199,14 @@ class Engine:
             yield from self(some, batch_size)
 
     def rows(self, texts: Sequence[Text], batch_size: int = 1) -> list[NDArray[np.float32]]:
-        """Compute each text's logits. Shape: (labels,), or (words, labels)."""
+        """Compute each text's logits. Shape: (labels,), or (words, labels).
+
+        Of a text that is written they are its score and its characters, (1 + characters, 1).
+        """
         if self._task.per_word:
             return self.read_words(texts, batch_size)[0]
+        if self._task.generates:
+            return self._write(texts, batch_size)
         return list(self.logits(texts, batch_size))
 
     def logits(self, texts: Sequence[Text], batch_size: int = 1) -> NDArray[np.float32]:
@@ -188,10 +214,12 @@ class Engine:
 
         Returns:
             Logits (texts, labels); where every word is answered (texts, words, labels), NaN behind
-            the last word of a text; of texts that get vectors those (texts, width), of length 1.
+            the last word of a text; of texts that get vectors those (texts, width), of length 1; of
+            texts that are written (texts, 1 + characters, 1).
         """
-        if self._task.per_word:
-            return stack_words(self.read_words(texts, batch_size)[0], len(self.labels))
+        if self._task.per_word or self._task.generates:
+            columns = 1 if self._task.generates else len(self.labels)
+            return stack_words(self.rows(texts, batch_size), columns)
         self._check(texts)
         if 0 < len(texts) <= batch_size:  # one inference, as at batch 1: nothing to put in order
             return self._run(texts)
@@ -218,6 +246,19 @@ class Engine:
                 logits[index] = self._task.gather(of_text, readings[index].words)
         return logits, [reading.words for reading in readings]
 
+    def _write(self, texts: Sequence[Text], batch_size: int) -> list[NDArray[np.float32]]:
+        """Return what is written for each text, as numbers. Shape: (1 + characters, 1)."""
+        self._check(texts)
+        assert self._language is not None
+        found = [np.empty((0, 1), dtype=np.float32)] * len(texts)
+        for batch in _batches(texts, batch_size):
+            inputs = self._tokenizer.encode([texts[index] for index in batch])
+            written = self._runner.write(inputs, self._language)
+            for index, one in zip(batch, written, strict=True):
+                text = self._language.tokenizer.decode(one.ids)
+                found[index] = as_numbers(text, one.score)
+        return found
+
     def _run_rows(self, rows: Sequence[Row], batch_size: int) -> Iterator[NDArray[np.float32]]:
         for start in range(0, len(rows), batch_size):
             yield from self._runner.run(self._tokenizer.pad(rows[start : start + batch_size]))
@@ -235,7 +276,8 @@ class Engine:
     def _run(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         if self._tokenizer.truncation.keep == "windows":
             return pooled_logits(self._tokenizer, self._runner, texts)
-        return self._runner.run(self._tokenizer.encode(texts))
+        logits: NDArray[np.float32] = self._runner.run(self._tokenizer.encode(texts))
+        return logits
 
     def less_thresholds(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a text's logits such that 0 decides what its thresholds decide. Same shape."""
@@ -256,6 +298,17 @@ class Engine:
             return self._task.best_thresholds(*found, texts, labels)
         return self._task.best_thresholds(self.rows(texts, batch_size), (), texts, labels)
 
+    def largest_difference(
+        self, ours: Sequence[NDArray[np.float32]], theirs: Sequence[NDArray[np.float32]]
+    ) -> float:
+        """Return how far two engines' answers are apart, given each text's logits by `rows`."""
+        pairs = zip(ours, theirs, strict=True)
+        return max((self._task.difference(*pair) for pair in pairs), default=0.0)
+
+    def weight(self, rows: Sequence[NDArray[np.float32]]) -> float:
+        """Return the size of the largest logit, which differences are measured by."""
+        return max(map(self._task.weight, rows), default=0.0)
+
     def describe(self) -> str:
         """Say what runs, and why."""
         return self._description
@@ -267,6 +320,10 @@ def _batches(texts: Sequence[Text], batch_size: int) -> Iterator[list[int]]:
         order.sort(key=lambda index: characters(texts[index]))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
+
+
+def _language(folder: Path, kind: str) -> Language | None:
+    return Language.open(folder) if TASKS[kind].generates else None
 
 
 def read_thresholds(folder: Path) -> tuple[float, ...]:

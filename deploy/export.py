@@ -3,18 +3,15 @@
 import inspect
 import logging
 import shutil
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import EncoderDecoderModel, PreTrainedModel
 
 from pocketbert.compress.config import TASK_KINDS, TaskKind
 from pocketbert.compress.data import load_description, load_split
@@ -22,26 +19,19 @@ from pocketbert.compress.errors import ModelError
 from pocketbert.compress.folder import load_model
 from pocketbert.compress.texts import Text
 
-from .first_position import first_position_only
-from .float_edits import broadcast_mask, drop_identities, fold_reshapes, repair_mask, split_gemms
-from .graph import OPSET, save_model
+from .graph import save_model
+from .graph_files import MODEL
 from .macs import count_macs
 from .runners.ort import OrtRunner
 from .thresholds import write_thresholds
 from .tokenizer import Tokenizer
+from .tracing import edit_floats, trace
+from .translator_export import export_translator
 
 logger = logging.getLogger(__name__)
 
 PARITY_LIMIT = 1e-4
 PARITY_BATCHES = (1, 1, 2, 5, 16)
-EDITS = (
-    drop_identities,
-    repair_mask,
-    broadcast_mask,
-    fold_reshapes,
-    split_gemms,
-    first_position_only,
-)
 
 
 def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
@@ -49,7 +39,8 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
 
     Args:
         out: Gets `model.onnx`, `tokenizer.json`, the `config.json` that optimum asks for, and
-            `thresholds.json` where labels are given by thresholds.
+            `thresholds.json` where labels are given by thresholds; of a model that writes texts
+            also `decoder.onnx`, the other language's tokenizer and how far is written.
         data: Folder of the data stage; the proof uses validation texts.
         model: Folder of the stage that made the model.
 
@@ -69,10 +60,12 @@ def export_onnx(*, out: Path, data: Path, model: Path) -> dict[str, Any]:
     texts = load_split(data, "validation").texts
 
     logger.info("Tracing %s", type(torch_model).__name__)
+    if isinstance(torch_model, EncoderDecoderModel):
+        return export_translator(torch_model, folder, out, tokenizer, texts)
     # The same text twice: an LSTM is traced on texts that are sorted by length.
     example = tokenizer.encode(texts[:1] * 2)
     graph, edits = edited_graph(torch_model, example, TASK_KINDS[description.kind])
-    save_model(graph, out / "model.onnx")
+    save_model(graph, out / MODEL)
     middle = _of_median_length(texts, tokenizer)
     for name in ("tokenizer.json", "config.json"):
         shutil.copyfile(folder / name, out / name)
@@ -100,7 +93,7 @@ def edited_graph(
         The graph, and how often each edit matched.
     """
     graph = _trace(model, example, kind)
-    return graph, {edit.__name__: edit(graph) for edit in EDITS}
+    return graph, edit_floats(graph)
 
 
 class _Logits(nn.Module):
@@ -121,28 +114,9 @@ def _trace(
 ) -> ModelProto:
     inputs = _inputs_of(model, example)
     names = list(inputs)
-    # .eval() on the outer module: tracing a wrapper in training mode would export the dropout.
-    wrapper = _Logits(model, names).eval()
-    with (
-        torch.no_grad(),
-        tempfile.TemporaryDirectory() as scratch,
-        warnings.catch_warnings(),
-    ):
-        # About tracing and the exporter's age; what they fear is what the parity check rules out.
-        warnings.simplefilter("ignore")
-        path = Path(scratch) / "traced.onnx"
-        torch.onnx.export(
-            wrapper,
-            tuple(inputs.values()),
-            path,
-            dynamo=False,  # the new exporter's graphs stay unfused in ONNX Runtime
-            opset_version=OPSET,
-            input_names=names,
-            output_names=["logits"],
-            dynamic_axes={name: {0: "batch", 1: "seq"} for name in names}
-            | {"logits": {0: "batch", 1: "seq"} if kind.per_word else {0: "batch"}},
-        )
-        return onnx.load_model(path)
+    axes = {name: {0: "batch", 1: "seq"} for name in names}
+    axes["logits"] = {0: "batch", 1: "seq"} if kind.per_word else {0: "batch"}
+    return trace(_Logits(model, names), tuple(inputs.values()), names, ["logits"], axes)
 
 
 def _parity(model: PreTrainedModel, path: Path, tokenizer: Tokenizer, texts: list[Text]) -> float:

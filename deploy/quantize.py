@@ -1,6 +1,7 @@
 """The quantize stage: an exported model in INT8, once for all targets."""
 
 import json
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -9,9 +10,10 @@ from onnx import ModelProto
 
 from .activation_ranges import Range
 from .activations import load_float_model
-from .calibration_table import CALIBRATION, CalibrationTable, read_table
+from .calibration_table import CalibrationTable, read_table
 from .config import QuantizeConfig
 from .graph import drop_unused, save_model, weight_matmuls
+from .graph_files import MODEL, calibration_of, graphs_of
 from .int8_edits import quantize_embedding_rows, quantize_lstms
 from .placement import KeepFloat, quantizable_matmuls
 
@@ -47,7 +49,7 @@ def quantize(
 
     Args:
         out: Gets `model.onnx` and `calibration.json` (tensor name to lowest and highest value that
-            its steps cover).
+            its steps cover), and of a model that writes texts the same of its decoder.
         config: Method, placement, and how ranges are chosen.
         calibrated: Folder of the calibrate stage, for methods that need one.
         exported: Folder of the export stage (of the smooth stage with `smoothquant`).
@@ -59,10 +61,13 @@ def quantize(
     Raises:
         ModelError: The model is quantized already, or the table belongs to another graph.
     """
-    path = exported / "model.onnx"
-    exported_model = load_float_model(path)
-    table = read_table(calibrated / CALIBRATION, path) if calibrated else None
-    return write_quantized(out, exported_model, table, config)
+    said: Counter[str] = Counter()
+    for graph in graphs_of(exported):
+        path = exported / graph
+        exported_model = load_float_model(path)
+        table = read_table(calibrated / calibration_of(graph), path) if calibrated else None
+        said.update(write_quantized(out, exported_model, table, config, graph=graph))
+    return dict(said)
 
 
 def write_quantized(
@@ -71,11 +76,12 @@ def write_quantized(
     table: CalibrationTable | None,
     config: QuantizeConfig,
     keep_float: KeepFloat = frozenset(),
-) -> dict[str, Any]:
-    """Write the canonical layout into a folder; see `quantize`."""
+    graph: str = MODEL,
+) -> dict[str, int]:
+    """Write the canonical layout of a graph into a folder; see `quantize`."""
     made = _quantized(exported_model, table, config, False, keep_float)
-    save_model(made.model, out / "model.onnx")
-    (out / "calibration.json").write_text(json.dumps(made.ranges, indent=2) + "\n")
+    save_model(made.model, out / graph)
+    (out / calibration_of(graph)).write_text(json.dumps(made.ranges, indent=2) + "\n")
     quantized = len(quantizable_matmuls(exported_model, keep_float))
     return {
         "quantized_matmuls": quantized,
@@ -83,7 +89,7 @@ def write_quantized(
         "quantized_activations": len(made.ranges),
         "embedding_tables": made.embedding_tables,
         "quantized_lstms": made.quantized_lstms,
-        "bytes": (out / "model.onnx").stat().st_size,
+        "bytes": (out / graph).stat().st_size,
     }
 
 

@@ -1,7 +1,6 @@
 """Replays on the device what the bundle computed when it was built."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pocketbert.compress.texts import text_of
 
 from .bundle import GOLDEN, TOKENIZER, read_bundle
-from .engine import Engine, choose_target, stack_words
+from .engine import Engine, choose_target
 from .tasks import TASKS
 from .tokenizer import Tokenizer
 
@@ -58,7 +57,8 @@ def selftest(bundle: Path, target: str | None = None) -> SelftestResult:
         tokenizer.encode([text])["input_ids"][0].tolist() != input_ids
         for text, input_ids in zip(texts, golden["input_ids"], strict=True)
     )
-    difference = largest_difference(engine.logits(texts), golden_logits(answers["logits"], engine))
+    kept = golden_rows(answers["logits"], engine)
+    difference = engine.largest_difference(engine.rows(texts), kept)
     return SelftestResult(
         passed=other_tokens == 0 and difference <= answers["tolerance"],
         engine=engine.describe(),
@@ -69,17 +69,9 @@ def selftest(bundle: Path, target: str | None = None) -> SelftestResult:
     )
 
 
-def golden_logits(kept: list[Any], engine: Engine) -> NDArray[np.float32]:
-    """Return logits as `Engine.logits` lays them out; of words each text has as many as it has."""
-    texts = [np.array(one, dtype=np.float32) for one in kept]
-    if not TASKS[engine.kind].per_word:
-        return np.stack(texts)
-    labels = len(engine.labels)
-    return stack_words([one.reshape(-1, labels) for one in texts], labels)
-
-
-def largest_difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """Return the largest difference of a logit; infinite where one of both has none."""
-    if ours.shape != theirs.shape or (np.isnan(ours) != np.isnan(theirs)).any():
-        return math.inf
-    return float(np.nanmax(np.abs(ours - theirs)))
+def golden_rows(kept: list[Any], engine: Engine) -> list[NDArray[np.float32]]:
+    """Return logits as `Engine.rows` lays them out; a text without words has none."""
+    task, texts = TASKS[engine.kind], [np.array(one, dtype=np.float32) for one in kept]
+    if not (task.per_word or task.generates):
+        return texts
+    return [one.reshape(-1, 1 if task.generates else len(engine.labels)) for one in texts]

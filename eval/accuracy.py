@@ -37,25 +37,37 @@ def predict(
     # Texts of like length share a batch, so that little of it is padding.
     order = np.argsort([characters(text) for text in texts], kind="stable")
     measure = MEASURES[engine.kind](engine.labels)
-    logits = np.empty((*measure.shape(truth), len(engine.labels)), dtype=np.float32)
+    answers: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(texts)
     total, done = np.zeros(1), 0
     with progress(title, total=len(texts), unit="text") as bar:
         for start in range(0, len(texts), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
             found = engine.rows([texts[row] for row in rows], batch_size=BATCH_SIZE)
-            if start == 0:
-                logits = np.full(
-                    (*measure.shape(truth), found[0].shape[-1]), np.nan, dtype=np.float32
-                )
             for row, values in zip(rows, found, strict=True):
-                whole = row if values.ndim == 1 else (row, slice(len(values)))
-                logits[whole] = engine.less_thresholds(values)
+                answers[row] = engine.less_thresholds(values)
             shown = {}
             if measure.of_single_examples:
-                total = total + measure.statistics(logits[rows], truth[rows]).sum(axis=0)
+                some = _stacked([answers[row] for row in rows], measure.shape(truth)[1:])
+                total = total + measure.statistics(some, truth[rows]).sum(axis=0)
                 done += len(rows)
                 shown = {measure.name: float(measure.of_means(total / done))}
             bar.advance(len(rows), **shown)
+    return _stacked(answers, measure.shape(truth)[1:])
+
+
+def _stacked(rows: Sequence[NDArray[np.float32]], words: tuple[int, ...]) -> NDArray[np.float32]:
+    """Lay out texts' logits side by side, NaN where a text has fewer than another.
+
+    Args:
+        rows: Of each text. Shape: (labels,), or (words, labels).
+        words: How many words there are at least; empty where a text has one row.
+    """
+    if not words or not rows:
+        return np.array(rows, dtype=np.float32)
+    most = max(words[0], *map(len, rows))
+    logits = np.full((len(rows), most, rows[0].shape[-1]), np.nan, dtype=np.float32)
+    for row, values in enumerate(rows):
+        logits[row, : len(values)] = values
     return logits
 
 

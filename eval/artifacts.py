@@ -7,6 +7,7 @@ from typing import Literal
 from pocketbert.compress.config import ADDED_LATER, HEAD, Truncation
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.engine import Engine, choose_target
+from pocketbert.deploy.graph_files import MODEL, graphs_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,5 +69,6 @@ def weights_bytes(artifact: Artifact) -> int:
         return (folder / "model.safetensors").stat().st_size
     if artifact.kind == "onnx":
         # Weights beyond 2 GB stand in a file of their own, `model.onnx_data` or `model.onnx.data`.
-        return sum(path.stat().st_size for path in folder.glob(f"{artifact.file}*"))
+        files = {artifact.file, *graphs_of(folder)} if artifact.file == MODEL else {artifact.file}
+        return sum(path.stat().st_size for name in files for path in folder.glob(f"{name}*"))
     return choose_target(read_bundle(folder), artifact.target)[0].bytes

@@ -56,8 +56,8 @@ class Comparer:
                 self.measure.same(self.logits[name], self.logits[other]), confidence
             ),
             mcnemar_p=self.measure.p_value(ours, theirs),
-            max_abs_logit_difference=float(
-                np.nanmax(np.abs(self.logits[name] - self.logits[other]))
+            max_abs_logit_difference=self.measure.largest_difference(
+                self.logits[name], self.logits[other]
             ),
             p50_ratio=float(np.median(p50_ratio_by_round)),
             p50_ratio_by_round=tuple(p50_ratio_by_round.tolist()),

@@ -6,6 +6,7 @@ from pathlib import Path
 from pocketbert.compress.texts import Text
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.engine import choose_target
+from pocketbert.deploy.graph_files import graphs_of
 
 from .artifacts import Artifact
 from .roofline import Floor, Peaks, floor_of, work_of
@@ -30,7 +31,12 @@ def floors(
         max_length: Longest input in tokens.
         peaks: Of this machine.
     """
-    exports = {artifact.model_folder: artifact for artifact in artifacts if artifact.kind == "onnx"}
+    # How much a decoder multiplies depends on what it writes: its models have no floor.
+    exports = {
+        artifact.model_folder: artifact
+        for artifact in artifacts
+        if artifact.kind == "onnx" and len(graphs_of(Path(artifact.folder))) == 1
+    }
     work = {
         model: work_of(Path(artifact.folder) / artifact.file) for model, artifact in exports.items()
     }

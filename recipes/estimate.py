@@ -88,13 +88,16 @@ class Size:
 def estimate(recipe: Recipe, length: int | None = None) -> dict[str, Size | None]:
     """Estimate every model of a recipe.
 
-    None is unknown: until the source is downloaded, or until the latency table decides on widths.
+    None is unknown: until the source is downloaded, or until the latency table decides on widths;
+    of models that write texts always.
 
     Args:
         recipe: What will be run.
         length: Tokens of the text whose MACs are counted; the task's longest if not given.
     """
     length = length or recipe.task.max_length
+    if TASK_KINDS[recipe.task.kind].generates:  # how much is written is not known before
+        return dict.fromkeys(["teacher", "student"] if recipe.distill else ["teacher"])
     last = source_shape(recipe.teacher.model, recipe)
     shapes = {"teacher": last}
     lstm: dict[str, Size | None] = {}

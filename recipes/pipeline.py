@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pocketbert.compress.config import (
     GENERAL,
+    TASK_KINDS,
     GeneralConfig,
     OutputsWanted,
     Source,
@@ -36,6 +37,7 @@ STAGES = {
     "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "further-teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "teacher-outputs": TEACHER_OUTPUTS,
+    "distill-translator": Stage("pocketbert.compress.distill_translator:distill_translator"),
     "distill": Stage("pocketbert.compress.distill:distill"),
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
     "prune": Stage("pocketbert.compress.prune:prune", version=2),
@@ -208,6 +210,8 @@ def _compress(
     exported: Path,
 ) -> tuple[Path, Path]:
     """Add what makes the model smaller; return the folders of the last model and its export."""
+    if TASK_KINDS[recipe.task.kind].generates:
+        return _compress_translator(made, recipe, data, teacher, exported)
     outputs = _teacher_outputs(made, recipe, data, examples, teacher)
     learning: dict[str, Any] = {
         "seed": recipe.seed,
@@ -257,6 +261,18 @@ def _compress(
         )
         exported = made.export("trimmed", "Trimmed, FP32", data, model)
     return model, exported
+
+
+def _compress_translator(
+    made: "_Plan", recipe: Recipe, data: Path, teacher: Path, exported: Path
+) -> tuple[Path, Path]:
+    """Add the student of a translator, which asks its teacher while it learns."""
+    if not recipe.distill:
+        return teacher, exported
+    model = made.stage(
+        "distill-translator", config=recipe.distill, seed=recipe.seed, data=data, teacher=teacher
+    )
+    return model, made.export("student", "Student, FP32", data, model)
 
 
 def _teacher_outputs(

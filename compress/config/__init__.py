@@ -49,7 +49,7 @@ from .student import (
     TrimConfig,
 )
 from .tasks import TASK_KINDS, TaskKind
-from .training import TeacherConfig, TrainingConfig
+from .training import DecoderConfig, TeacherConfig, TrainingConfig
 from .truncation import CONTEXT, HALVES, HEAD, Truncation, halves
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "ColumnsConfig",
     "CosineConfig",
     "DataConfig",
+    "DecoderConfig",
     "DistillConfig",
     "EmbeddingsConfig",
     "GeneralConfig",

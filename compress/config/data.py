@@ -8,6 +8,8 @@ from .sources import Source
 from .tasks import TASK_KINDS
 from .truncation import CONTEXT, Keep, Pooling, Truncation
 
+MOST_BEAMS = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig:
@@ -24,6 +26,7 @@ class TaskConfig:
         window_pooling: Of `windows`: how their logits become the text's; None is the mean.
         split_chinese: Of words with labels: every Chinese character is one, also where the
             tokenizer would leave them together.
+        beams: Where a text is written, how many beginnings are followed at once.
     """
 
     __pydantic_config__ = STRICT
@@ -35,6 +38,7 @@ class TaskConfig:
         "sentence-similarity",
         "text-retrieval",
         "question-answering",
+        "translation",
         "masked-language-model",
     ]
     labels: tuple[str, ...] = ()
@@ -43,6 +47,7 @@ class TaskConfig:
     window_overlap: int | None = field(default=None, metadata=ADDED_LATER)
     window_pooling: Pooling | None = field(default=None, metadata=ADDED_LATER)
     split_chinese: bool = field(default=False, metadata=ADDED_LATER)
+    beams: int = field(default=1, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -55,6 +60,7 @@ class TaskConfig:
         else:
             reads = "numbers" if kind.labelled else "plain texts"
             reads = "answers in a context" if kind.context else reads
+            reads = "translations" if kind.generates else reads
             check(
                 count == 0,
                 f"labels has {count} entries, expected none where kind is {self.kind!r}, which "
@@ -71,6 +77,12 @@ class TaskConfig:
             labels_words or not self.split_chinese,
             f"split_chinese is true, expected false where kind is {self.kind!r}, whose labels are "
             "not of words",
+        )
+        most = MOST_BEAMS if kind.generates else 1
+        check(
+            1 <= self.beams <= most,
+            f"beams is {self.beams}, expected 1{f' to {most}' if most > 1 else ''} where kind is "
+            f"{self.kind!r}",
         )
         self._check_windows()
 

@@ -49,6 +49,8 @@ class StudentConfig:
         intermediate_size: Feed-forward width, if smaller than the initial model's.
         embedding_rank: Rank of two factors that stand for the word table; none keeps it whole.
         bilstm: The LSTM's widths.
+        decoder_layers: Where a text is written, how many layers the decoder has (spread evenly over
+            the teacher's).
     """
 
     __pydantic_config__ = STRICT
@@ -58,6 +60,7 @@ class StudentConfig:
     intermediate_size: int | None = None
     embedding_rank: int | None = field(default=None, metadata=ADDED_LATER)
     bilstm: BilstmConfig | None = None
+    decoder_layers: int | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if self.bilstm is None:
@@ -80,7 +83,7 @@ class StudentConfig:
                 len(self.layers) > 0 and self.layers == rising and rising[0] >= 0,
                 f"layers is {list(self.layers)}, expected distinct layer numbers in rising order",
             )
-        for name in ("hidden_size", "intermediate_size", "embedding_rank"):
+        for name in ("hidden_size", "intermediate_size", "embedding_rank", "decoder_layers"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
         if self.embedding_rank is not None and self.hidden_size is not None:

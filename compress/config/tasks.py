@@ -17,6 +17,8 @@ class TaskKind:
         vectors: A model answers with a vector and learns from the teacher's alone, which is taken
             as it is; two texts of a row are read apart.
         context: Of its two texts the second is read in windows, each behind the whole first one.
+        generates: A model answers with a text that it writes token by token, out of a decoder that
+            reads its encoder; what the decoder says next is learned from the teacher alone.
         problem_type: What transformers calls it, for the loss; None where it finds out itself.
         pools_windows: An answer is of the whole text, so that those of its windows can be pooled.
     """
@@ -30,6 +32,7 @@ class TaskKind:
     per_word: bool = False
     vectors: bool = False
     context: bool = False
+    generates: bool = False
     problem_type: str | None = None
 
 
@@ -55,5 +58,6 @@ TASK_KINDS = {
     "question-answering": TaskKind(
         labelled=True, to_engine=True, pairs=True, thresholds=True, per_word=True, context=True
     ),
+    "translation": TaskKind(labelled=True, to_engine=True, generates=True),
     "masked-language-model": TaskKind(labelled=False, to_engine=False),
 }

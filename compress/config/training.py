@@ -55,6 +55,33 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """What writes a text, on an encoder; as wide as that.
+
+    Attributes:
+        layers: How many.
+        vocabulary: Tokens of the language that is written, at most; they are learned from the
+            training split.
+        encoder_layers: How many of the checkpoint's layers read the text, spread evenly; None is
+            all of them.
+    """
+
+    __pydantic_config__ = STRICT
+    layers: int
+    vocabulary: int = 4000
+    encoder_layers: int | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("layers", self.layers)
+        if self.encoder_layers is not None:
+            check_positive("encoder_layers", self.encoder_layers)
+        check(
+            16 <= self.vocabulary <= 65536,
+            f"vocabulary is {self.vocabulary}, expected 16 to 65536 tokens",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
     """The full model and its fine-tuning.
 
@@ -62,8 +89,10 @@ class TeacherConfig:
         model: Any encoder that transformers' auto classes load.
         training: Fine-tuning on the task's labels; none where its vectors are learned from, which
             are taken as they are.
+        decoder: What writes the answer, where that is a text.
     """
 
     __pydantic_config__ = STRICT
     model: Source
     training: TrainingConfig | None
+    decoder: DecoderConfig | None = field(default=None, metadata=ADDED_LATER)

@@ -8,6 +8,7 @@ from .no_label import NoLabel
 from .number import Number
 from .one_label import OneLabel
 from .spans import Spans
+from .translations import Translations
 
 # Kind of task -> how its labels are read; nothing here needs torch.
 LABELLINGS: dict[str, Labelling] = {
@@ -18,6 +19,7 @@ LABELLINGS: dict[str, Labelling] = {
     "sentence-similarity": SimilarTexts(),
     "text-retrieval": MatchingTexts(),
     "question-answering": Answers(),
+    "translation": Translations(),
     "masked-language-model": NoLabel(),
 }
 

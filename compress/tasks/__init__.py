@@ -8,6 +8,7 @@ from .task import SupervisedTask, Task
 from .text_classification import TextClassification
 from .text_regression import TextRegression
 from .token_classification import TokenClassification
+from .translation import Translation
 
 TEXT_CLASSIFICATION = TextClassification()
 
@@ -20,6 +21,7 @@ TASKS: dict[str, Task] = {
     "sentence-similarity": SentenceSimilarity(),
     "text-retrieval": TextRetrieval(),
     "question-answering": QuestionAnswering(),
+    "translation": Translation(),
     "masked-language-model": MaskedLanguageModel(),
 }
 

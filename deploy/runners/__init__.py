@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pocketbert.compress.errors import BundleError
 
 from ..bundle import Bundle, Target
+from ..writing import Writer
 
 
 class Runner(Protocol):
@@ -44,6 +45,8 @@ class Row:
             builds on this machine what opening needs; empty if targets run as they are.
         why_not_built: `module:function` of (root, target) that says why that is not there, or None.
         per_word: Whether it gives back logits of every word, and not of whole texts alone.
+        open_writer: `module:function` of the same that opens what writes texts; empty if nothing
+            does.
     """
 
     open_target: str
@@ -53,11 +56,15 @@ class Row:
     build: str = ""
     why_not_built: str = ""
     per_word: bool = True
+    open_writer: str = ""
 
 
 RUNNERS: dict[str, Row] = {
     "onnxruntime": Row(
-        "pocketbert.deploy.runners.ort:open_target", "onnxruntime", "pip install onnxruntime"
+        "pocketbert.deploy.runners.ort:open_target",
+        "onnxruntime",
+        "pip install onnxruntime",
+        open_writer="pocketbert.deploy.runners.ort_writer:open_target",
     ),
     "openvino": Row(
         "pocketbert.deploy.runners.openvino:open_target",
@@ -138,6 +145,27 @@ def open_target(root: Path, target: Target, threads: int) -> Runner:
         raise BundleError(f"the target {target.name} cannot run here, {reason}")
     runner: Runner = _named(RUNNERS[target.runtime].open_target)(root, target, threads)
     return runner
+
+
+def open_writer(root: Path, target: Target, threads: int) -> Writer:
+    """Open a target of a bundle that writes texts; arguments are those of `open_target`.
+
+    Raises:
+        BundleError: Its runtime is not installed, refuses a file or writes no texts.
+    """
+    reason = why_not(target.runtime)
+    function = RUNNERS[target.runtime].open_writer
+    if reason or not function:
+        reason = reason or f"{target.runtime}'s runner writes no texts"
+        raise BundleError(f"the target {target.name} cannot run here, {reason}")
+    writer: Writer = _named(function)(root, target, threads)
+    return writer
+
+
+def open_writing_folder(folder: Path, threads: int) -> Writer:
+    """Open a model folder that writes texts in PyTorch."""
+    writer: Writer = _named("pocketbert.deploy.runners.eager_writer:EagerWriter")(folder, threads)
+    return writer
 
 
 def open_model_folder(folder: Path, threads: int) -> Runner:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -60,12 +61,20 @@ class OrtRunner:
             ) from error
         self._inputs = [node.name for node in self._session.get_inputs()]
 
+    def shape_of(self, name: str) -> list[Any]:
+        """Return the dimensions of an input; those that vary are names."""
+        return next(list(one.shape) for one in self._session.get_inputs() if one.name == name)
+
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
         """Compute logits (batch, labels)."""
-        logits: NDArray[np.float32] = self._session.run(
+        return self.run_all(inputs)[0]
+
+    def run_all(self, inputs: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:
+        """Compute all outputs, in the order of the graph."""
+        found: list[NDArray[np.float32]] = self._session.run(
             None, {name: inputs[name] for name in self._inputs}
-        )[0]
-        return logits
+        )
+        return found
 
 
 def open_target(root: Path, target: Target, threads: int) -> OrtRunner:

@@ -9,6 +9,7 @@ from onnx import ModelProto
 from ..bundle import Target
 from ..cpu import Isa
 from ..graph import save_model, weight_matmuls
+from ..graph_files import MODEL, graphs_of
 from ..int8_edits import fuse_integer_matmuls, fuse_lstms, narrow_weights, shift_zero_points
 from ..runners.ort import DISABLED_OPTIMIZERS, OrtRunner
 from . import Built, Ingredients
@@ -31,10 +32,19 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
         BundleError: ONNX Runtime refuses the graph.
     """
     is_int8 = ingredients.quantized is not None
-    model, reference = scratch / "model.onnx", scratch / "reference.onnx"
-    edits = _write(model, reference, ingredients)
-    path = f"{name}/model.onnx"
-    int8_matmuls, float_weight_matmuls = count_matmuls(_optimized(model))
+    references = scratch / "reference"
+    references.mkdir()
+    edits: Counter[str] = Counter()
+    int8_matmuls = float_weight_matmuls = 0
+    graphs = graphs_of(ingredients.exported)
+    for graph in graphs:
+        edits.update(_write(scratch / graph, references / graph, ingredients))
+        counted = count_matmuls(_optimized(scratch / graph))
+        int8_matmuls, float_weight_matmuls = (
+            int8_matmuls + counted[0],
+            float_weight_matmuls + counted[1],
+        )
+    path = f"{name}/{MODEL}"
     target = Target(
         name=name,
         runtime="onnxruntime",
@@ -43,12 +53,13 @@ def build(name: str, ingredients: Ingredients, scratch: Path) -> Built:
         precision="int8" if is_int8 else "float32",
         threads=ingredients.threads,
         disabled_optimizers=DISABLED_OPTIMIZERS,
-        bytes=model.stat().st_size,
+        bytes=sum((scratch / graph).stat().st_size for graph in graphs),
         int8_matmuls=int8_matmuls,
         float_weight_matmuls=float_weight_matmuls,
     )
-    files = {path: model, f"{name}/config.json": ingredients.exported / "config.json"}
-    return Built(target=target, files=files, reference=reference, edits=edits)
+    files = {f"{name}/{graph}": scratch / graph for graph in graphs}
+    files[f"{name}/config.json"] = ingredients.exported / "config.json"
+    return Built(target=target, files=files, reference=references / MODEL, edits=dict(edits))
 
 
 def lower(model: ModelProto, float_model: ModelProto, isa: Isa) -> dict[str, int]:
@@ -77,17 +88,17 @@ def count_matmuls(optimized: ModelProto) -> tuple[int, int]:
 
 
 def _write(path: Path, reference_path: Path, ingredients: Ingredients) -> dict[str, int]:
-    """Write the model that ships, and the same numbers as plain Q/DQ operators.
+    """Write a graph that ships, and the same numbers as plain Q/DQ operators.
 
     Returns:
         How often each edit matched.
     """
-    float_model = onnx.load_model(ingredients.exported / "model.onnx")
+    float_model = onnx.load_model(ingredients.exported / path.name)
     if ingredients.quantized is None:
         save_model(float_model, reference_path)
         save_model(float_model, path)
         return {}
-    model = onnx.load_model(ingredients.quantized / "model.onnx")
+    model = onnx.load_model(ingredients.quantized / path.name)
     edits = lower(model, float_model, ingredients.isa)
     save_model(model, reference_path)
     edits["fuse_integer_matmuls"] = fuse_integer_matmuls(model)

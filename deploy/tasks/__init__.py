@@ -7,6 +7,7 @@ from .task import Task
 from .text_classification import TextClassification
 from .text_regression import TextRegression
 from .token_classification import TokenClassification
+from .translation import Translations
 
 # Kind of task -> what reads its logits; it runs on devices, so nothing here needs torch.
 TASKS: dict[str, type[Task]] = {
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
     "sentence-similarity": Embeddings,
     "text-retrieval": Embeddings,
     "question-answering": QuestionAnswering,
+    "translation": Translations,
 }
 
 __all__ = ["TASKS", "Task"]

@@ -1,5 +1,6 @@
 """What every task is on a device."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,10 +39,12 @@ class Task(ABC):
     Attributes:
         per_word: A model answers for every word, not for the text.
         named: Logits have names.
+        generates: A model writes the answer token by token.
     """
 
     per_word = False
     named = True
+    generates = False
 
     def __init__(self, labels: Sequence[str], thresholds: Sequence[float] = ()) -> None:
         self.labels = tuple(labels)
@@ -65,6 +68,16 @@ class Task(ABC):
         """
         chosen = [found[word.window][word.position] for word in words]
         return np.array(chosen, dtype=np.float32).reshape(-1, len(self.labels))
+
+    def weight(self, logits: NDArray[np.float32]) -> float:
+        """Return the size of a text's largest logit, which differences are measured by."""
+        return float(np.abs(logits).max(initial=0))
+
+    def difference(self, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+        """Return the largest difference of a text's logits; infinite where one of both has none."""
+        if ours.shape != theirs.shape or (np.isnan(ours) != np.isnan(theirs)).any():
+            return math.inf
+        return float(np.nanmax(np.abs(ours - theirs), initial=0))
 
     def less_thresholds(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a text's logits such that 0 decides what its thresholds decide. Same shape."""

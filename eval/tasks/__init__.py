@@ -7,6 +7,7 @@ from .question_answering import AnswerF1
 from .text_classification import Accuracy
 from .text_regression import Pearson
 from .token_classification import EntityF1
+from .translation import Bleu
 
 # Kind of task -> its metric, given what the logits are called.
 MEASURES: dict[str, type[Measure]] = {
@@ -17,6 +18,7 @@ MEASURES: dict[str, type[Measure]] = {
     "sentence-similarity": Spearman,
     "text-retrieval": Recall,
     "question-answering": AnswerF1,
+    "translation": Bleu,
 }
 
 __all__ = ["MEASURES", "Measure"]

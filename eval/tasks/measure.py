@@ -75,6 +75,10 @@ class Measure(ABC):
     def divergence(self, logits: NDArray[np.float32], other: NDArray[np.float32]) -> float:
         """Return how far answers are from those of another model, a mean over the examples."""
 
+    def largest_difference(self, logits: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+        """Return how far a logit is from another model's at most."""
+        return float(np.nanmax(np.abs(logits - other)))
+
     def value(self, logits: NDArray[np.float32], truth: NDArray[Any]) -> float:
         """Return the metric."""
         return float(self.of_means(self.statistics(logits, truth).mean(axis=0)))

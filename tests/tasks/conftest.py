@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pocketbert.compress.config import (
     ColumnsConfig,
     CosineConfig,
     DataConfig,
+    DecoderConfig,
     DistillConfig,
     LabelsConfig,
     ObjectivesConfig,
@@ -27,6 +29,7 @@ from pocketbert.compress.config import (
 )
 from pocketbert.compress.data import prepare_data
 from pocketbert.compress.distill import distill
+from pocketbert.compress.distill_translator import distill_translator
 from pocketbert.compress.prune import prune
 from pocketbert.compress.teacher import train_teacher
 from pocketbert.compress.teacher_outputs import compute_teacher_outputs
@@ -75,12 +78,20 @@ class Case:
     refuses_empty: bool = False
 
     @property
+    def generates(self) -> bool:
+        return TASK_KINDS[self.task.kind].generates
+
+    @property
     def vectors(self) -> bool:
         return TASK_KINDS[self.task.kind].vectors
 
     @property
     def objectives(self) -> ObjectivesConfig:
         return OF_VECTORS if self.vectors else OBJECTIVES
+
+
+READ_AS_SIGNS = (BAD, GOOD, ["film", "story", "plot", "actors"])
+SIGNS = ("暗悲笨坏淡死乱闷", "亮动美趣绝柔锐紧", "片事谋人")
 
 
 def text_with(words: list[str], draw: random.Random) -> str:
@@ -161,6 +172,14 @@ def asked(draw: random.Random) -> dict[str, Any]:
     }
 
 
+def in_signs(draw: random.Random) -> dict[str, Any]:
+    """Every word of a text has a sign; its translation is these."""
+    chosen = [draw.randrange(len(words)) for words in READ_AS_SIGNS]
+    words = [some[number] for some, number in zip(READ_AS_SIGNS, chosen, strict=True)]
+    signs = [some[number] for some, number in zip(SIGNS, chosen, strict=True)]
+    return {"text": " ".join(words), "label": "".join(signs)}
+
+
 def case(kind: Any, labels: tuple[str, ...], row, wrong_label: Any, complaint: str, **more) -> Case:
     draw = random.Random(kind)
     task = TaskConfig(kind=kind, labels=labels, max_length=32)
@@ -206,6 +225,9 @@ CASES = {
         epochs=8,
         nothing={"text": [], "answer_start": []},
         refuses_empty=True,
+    ),
+    "translation": case(
+        "translation", (), in_signs, 7, "expected the text in the other language", epochs=12
     ),
     "sentence-similarity": case(
         "sentence-similarity",
@@ -267,12 +289,50 @@ def _run(of: Case, checkpoint: Path, to_int8, root: Path) -> Chain:
     data = prepare(of, of.rows, folder("data"))
     said: dict[str, dict[str, Any]] = {}
     training = None if of.vectors else replace(LEARNT, epochs=of.epochs)
+    decoder = DecoderConfig(layers=2, vocabulary=24) if of.generates else None
     said["teacher"] = train_teacher(
-        config=TeacherConfig(model=str(checkpoint), training=training),
+        config=TeacherConfig(model=str(checkpoint), training=training, decoder=decoder),
         seed=0,
         data=data,
         out=folder("teacher"),
     )
+    if of.generates:
+        said["distill"] = distill_translator(
+            config=DistillConfig(
+                student=StudentConfig(layers=3, decoder_layers=1),
+                objectives=of.objectives,
+                training=replace(LEARNT, epochs=4),
+            ),
+            seed=0,
+            data=data,
+            teacher=folder("teacher"),
+            out=folder("pruned"),
+        )
+    else:
+        _make_smaller(of, data, folder, said)
+    exported, quantized = folder("exported"), folder("quantized")
+    said["export"] = export_onnx(out=exported, data=data, model=folder("pruned"))
+    said["quantize"] = to_int8(
+        out=quantized,
+        config=QuantizeConfig(calibration_examples=32),
+        data=data,
+        exported=exported,
+    )
+    said["compile"] = compile_bundle(
+        out=folder("compiled"),
+        config=CompileConfig(),
+        data=data,
+        exported=exported,
+        quantized=quantized,
+        lineage={},
+        name="tiny",
+    )
+    return Chain(of, root, said)
+
+
+def _make_smaller(
+    of: Case, data: Path, folder: Callable[[str], Path], said: dict[str, dict[str, Any]]
+) -> None:
     said["outputs"] = compute_teacher_outputs(
         data=data,
         examples=data,
@@ -311,21 +371,3 @@ def _run(of: Case, checkpoint: Path, to_int8, root: Path) -> Chain:
         out=folder("pruned"),
         **learning,
     )
-    exported, quantized = folder("exported"), folder("quantized")
-    said["export"] = export_onnx(out=exported, data=data, model=folder("pruned"))
-    said["quantize"] = to_int8(
-        out=quantized,
-        config=QuantizeConfig(calibration_examples=32),
-        data=data,
-        exported=exported,
-    )
-    said["compile"] = compile_bundle(
-        out=folder("compiled"),
-        config=CompileConfig(),
-        data=data,
-        exported=exported,
-        quantized=quantized,
-        lineage={},
-        name="tiny",
-    )
-    return Chain(of, root, said)
