@@ -138,11 +138,15 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
             f"data.label_threshold is {recipe.data.label_threshold:g}, expected no threshold "
             f"where task.kind is {recipe.task.kind!r}, whose texts have more than one label"
         )
-    if not kind.generates and recipe.teacher.decoder is not None:
-        yield (
-            f"teacher.decoder is a section, expected none (null) where task.kind is "
-            f"{recipe.task.kind!r}, which writes no texts"
-        )
+    teachers = {"teacher": recipe.teacher} | {
+        f"further_teachers.{number}": each for number, each in enumerate(recipe.further_teachers)
+    }
+    for name, teacher in teachers.items():
+        if teacher.decoder is not None and not kind.generates:
+            yield (
+                f"{name}.decoder is a section, expected none (null) where task.kind is "
+                f"{recipe.task.kind!r}, which writes no texts"
+            )
     if kind.vectors:
         yield from _vector_problems(recipe)
     elif recipe.data.columns.pair is not None:
@@ -157,7 +161,7 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
             f"data.format is 'squad', expected another where task.kind is {recipe.task.kind!r}, "
             "which answers no questions"
         )
-    if recipe.data.block and (kind.vectors or kind.context):
+    if recipe.data.block and (kind.vectors or kind.context or kind.generates):
         yield (
             f"data.block is {recipe.data.block}, expected none (null) where task.kind is "
             f"{recipe.task.kind!r}, whose rows stay together by their second text"
@@ -370,6 +374,11 @@ def _writing_problems(recipe: Recipe) -> Iterator[str]:
         yield (
             f"task.truncation is {recipe.task.truncation!r}, expected 'head' where task.kind is "
             f"{kind!r}"
+        )
+    if recipe.data.format not in ("auto", "csv", "tsv", "jsonl", "parquet"):
+        yield (
+            f"data.format is {recipe.data.format!r}, expected 'csv', 'tsv', 'jsonl' or 'parquet' "
+            f"where task.kind is {kind!r}, whose rows have a text and its translation"
         )
     yield from _translator_student_problems(recipe)
     yield from _translator_engine_problems(recipe)

@@ -55,7 +55,8 @@ PLANTED = {
         "    layers: 3",
         "    layer: 3",
         "small.yaml:21: distill.student.layer: unknown key, expected one of init, layers, "
-        "hidden_size, intermediate_size, embedding_rank, bilstm; did you mean 'layers'?",
+        "hidden_size, intermediate_size, embedding_rank, bilstm, decoder_layers; did you "
+        "mean 'layers'?",
     ),
     "typo in a section": (
         "quantize:",
@@ -164,7 +165,8 @@ PLANTED = {
         "kind: ner",
         "small.yaml:5: task.kind is 'ner', expected one of 'text-classification', "
         "'text-regression', 'multi-label-classification', 'token-classification', "
-        "'sentence-similarity', 'text-retrieval', 'question-answering', 'masked-language-model'",
+        "'sentence-similarity', 'text-retrieval', 'question-answering', 'translation', "
+        "'masked-language-model'",
     ),
     "empty value": (
         "  model: hf:bert-base-uncased",
@@ -632,8 +634,8 @@ PLANTED = {
         "seed: 3",
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of "
-        "chinese_entities, chinese_sentiment, entities_tweets, faq_retrieval, home_intents, "
-        "masked_words, news_topics, questions, quickstart, rating, sentiment_base, "
+        "chinese_entities, chinese_sentiment, entities_tweets, faq_retrieval, help_translation, "
+        "home_intents, masked_words, news_topics, questions, quickstart, rating, sentiment_base, "
         "sentiment_bilstm, sentiment_extreme, sentiment_pruned, sst2_hub or the path of a .yaml "
         "file; did you mean 'quickstart'?",
     ),

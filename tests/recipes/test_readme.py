@@ -12,7 +12,7 @@ from pocketbert.recipes.schema import Recipe
 
 PAGE = (SHIPPED / "README.md").read_text()
 # Sections that several have in common -> under which name the page lists their keys.
-SHARED = {"training": (), "objectives": (), "student": ("distill",)}
+SHARED = {"training": (), "objectives": (), "student": ("distill",), "decoder": ("teacher",)}
 
 
 def keys_of(section: Any, path: tuple[str, ...] = ()) -> dict[str, str]:

@@ -17,6 +17,13 @@ VECTORS = [
     "distill.objectives={soft_targets: null, hidden: null, cosine: {weight: 1}}",
     "prune.objectives={labels: null, similarities: {weight: 1}}",
 ]
+TRANSLATION = [
+    "task={kind: translation, labels: []}",
+    "teacher.decoder={layers: 2}",
+    "distill.student.decoder_layers=1",
+    "distill.objectives={hidden: null, labels: {weight: 0.5}}",
+    "prune=null",
+]
 TRANSFER = "transfer={unlabelled: [{source: more.csv}]}"
 
 # Overrides -> what is said.
@@ -108,6 +115,67 @@ MISTAKES = {
     "Chinese words of whole texts": (
         ["task.split_chinese=true"],
         "split_chinese is true, expected false where kind is 'text-classification'",
+    ),
+    "beams of whole texts": (
+        ["task.beams=4"],
+        "beams is 4, expected 1 where kind is 'text-classification'",
+    ),
+    "too many beams": ([*TRANSLATION, "task.beams=64"], "beams is 64, expected 1 to 16"),
+    "a decoder for whole texts": (
+        ["teacher.decoder={layers: 2}"],
+        r"teacher\.decoder is a section, expected none .*, which writes no texts",
+    ),
+    "a student's decoder for whole texts": (
+        ["distill.student.decoder_layers=1"],
+        r"distill\.student\.decoder_layers is 1, expected none .*, which writes no texts",
+    ),
+    "a translator without a decoder": (
+        [*TRANSLATION, "teacher.decoder=null"],
+        "teacher.decoder is missing, expected a section with the keys layers, vocabulary",
+    ),
+    "a student without a decoder": (
+        [*TRANSLATION, "distill.student.decoder_layers=null"],
+        "distill.student.decoder_layers is missing, expected how many layers of the decoder",
+    ),
+    "a student from elsewhere": (
+        [*TRANSLATION, "distill.student.init=fresh"],
+        "distill.student.init is 'fresh', expected 'teacher' where task.kind is 'translation'",
+    ),
+    "a narrower translator": (
+        [*TRANSLATION, "distill.student.hidden_size=128"],
+        r"distill\.student\.hidden_size is given, expected none .*, whose student has fewer",
+    ),
+    "a translator with fewer words": (
+        [*TRANSLATION, "trim={}"],
+        r"trim is a section, expected none .* 'translation', whose models become smaller by",
+    ),
+    "a translator that is pruned": (
+        [*TRANSLATION, "prune={heads: 0.5, objectives: null, training: null}"],
+        r"prune is a section, expected none .* 'translation', whose models become smaller by",
+    ),
+    "a translator that learns states": (
+        [*TRANSLATION, "distill.objectives.hidden={weight: 1}"],
+        r"distill\.objectives\.hidden is a section, .*, which learns by soft_targets and labels",
+    ),
+    "a translator with smooth activations": (
+        [*TRANSLATION, "quantize.method=smoothquant"],
+        "quantize.method is 'smoothquant', expected 'static' or 'dynamic'",
+    ),
+    "a translator under guard": (
+        [*TRANSLATION, "quantize.guard={}"],
+        r"quantize\.guard is given, expected none .*, whose model is two graphs",
+    ),
+    "a translator on OpenVINO": (
+        [*TRANSLATION, "compile.also=[openvino]"],
+        "compile names onnxruntime, openvino, expected onnxruntime alone",
+    ),
+    "translations in windows": (
+        [*TRANSLATION, "task.truncation=tail"],
+        "task.truncation is 'tail', expected 'head' where task.kind is 'translation'",
+    ),
+    "folders of translations": (
+        [*TRANSLATION, "data.format=label-folders"],
+        "data.format is 'label-folders', expected 'csv', 'tsv', 'jsonl' or 'parquet'",
     ),
     "entities on TensorRT": (
         [*ENTITIES, "compile.also=[tensorrt]"],

@@ -231,7 +231,7 @@ def test_bleu_is_sacrebleu_s():
 
 
 def test_texts_come_back_from_the_target_s_tokens(tmp_path):
-    texts = ["打开 LibreOffice Calc，然后点击「确定」。", "选择 文件 – 打开", "输入宽度 (cm)。"]
+    texts = ["打开 LibreOffice Calc，然后点击「确定」。", "选择 文件 - 打开", "输入宽度 (cm)。"]
     made = train_target_tokenizer(texts * 3, 200)
     made.save(tmp_path)
     kept = TargetTokenizer.open(tmp_path)
