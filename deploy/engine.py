@@ -78,6 +78,7 @@ class Engine:
         *,
         verify: Verify = "all",
         trusted_key: Path | str | None = None,
+        beams: int | None = None,
     ) -> "Engine":
         """Open a bundle on this machine.
 
@@ -88,6 +89,8 @@ class Engine:
             verify: `lazy` reads only what the target needs; the self-test reads the rest.
             trusted_key: A public key that must have signed the bundle (needs the `sign` extra;
                 every file is read, for the signature is over all of them).
+            beams: Where a text is written, how many beginnings are followed at once; by default
+                what the recipe said.
 
         Raises:
             BundleError: The bundle is broken, or has no such target, or none for this processor,
@@ -102,11 +105,15 @@ class Engine:
         if verify == "lazy":
             chosen, _ = choose_target(found, target)
             found.check_hashes(found.files_of(chosen))
-        return cls.from_bundle(found, target, threads)
+        return cls.from_bundle(found, target, threads, beams)
 
     @classmethod
     def from_bundle(
-        cls, bundle: Bundle, target: str | None = None, threads: int | None = None
+        cls,
+        bundle: Bundle,
+        target: str | None = None,
+        threads: int | None = None,
+        beams: int | None = None,
     ) -> "Engine":
         """Open a bundle that is already verified; arguments and errors are those of `open`."""
         manifest = bundle.manifest
@@ -127,7 +134,7 @@ class Engine:
             manifest.task,
             manifest.thresholds,
             manifest.pairs,
-            _language(bundle.root, manifest.task),
+            _language(bundle.root, manifest.task, beams),
         )
 
     @classmethod
@@ -322,8 +329,13 @@ def _batches(texts: Sequence[Text], batch_size: int) -> Iterator[list[int]]:
         yield order[start : start + batch_size]
 
 
-def _language(folder: Path, kind: str) -> Language | None:
-    return Language.open(folder) if TASKS[kind].generates else None
+def _language(folder: Path, kind: str, beams: int | None = None) -> Language | None:
+    if not TASKS[kind].generates:
+        if beams is not None:
+            raise DataError(f"beams is {beams}, expected none: the task {kind!r} writes no texts")
+        return None
+    language = Language.open(folder)
+    return language if beams is None else language.with_beams(beams)
 
 
 def read_thresholds(folder: Path) -> tuple[float, ...]:

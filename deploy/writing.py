@@ -5,14 +5,15 @@ token longer, (batch, layers, 2, heads, written, size). Those of the text that i
 once, by the encoder.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.compress.errors import DataError
 from pocketbert.compress.generation import Generation, read_generation
 from pocketbert.compress.target_tokenizer import TargetTokenizer
 
@@ -52,6 +53,16 @@ class Language:
             BundleError: The tokenizer does not load.
         """
         return cls(TargetTokenizer.open(folder), read_generation(folder))
+
+    def with_beams(self, beams: int) -> "Language":
+        """Return the same with another number of beginnings that are followed.
+
+        Raises:
+            DataError: It is less than one, or more than there are tokens.
+        """
+        if not 1 <= beams <= self.tokenizer.size:
+            raise DataError(f"beams is {beams}, expected 1 to {self.tokenizer.size}")
+        return replace(self, generation=replace(self.generation, beams=beams))
 
 
 class Writer(Protocol):
@@ -226,8 +237,3 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return log-probabilities over the last axis."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
-
-
-def texts_of(written: Sequence[Written], language: Language) -> list[str]:
-    """Return what was written as texts."""
-    return [language.tokenizer.decode(one.ids) for one in written]

@@ -95,8 +95,8 @@ def test_overrides_win_in_their_order(write):
         (
             "distill.student.layer=3",
             "--set distill.student.layer=3: distill.student.layer: unknown key, expected one of "
-            "init, layers, hidden_size, intermediate_size, embedding_rank, bilstm; did you "
-            "mean 'layers'?",
+            "init, layers, hidden_size, intermediate_size, embedding_rank, bilstm, "
+            "decoder_layers; did you mean 'layers'?",
         ),
         ("seed", "--set seed: no value, expected --set section.key=value"),
         ("seed=many", "--set seed=many: seed is 'many', expected an integer"),

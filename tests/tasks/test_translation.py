@@ -12,7 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from pocketbert.compress.data import load_split
-from pocketbert.compress.errors import BundleError, ModelError
+from pocketbert.compress.errors import BundleError, DataError, ModelError
 from pocketbert.compress.folder import load_model
 from pocketbert.compress.target_tokenizer import TargetTokenizer, train_target_tokenizer
 from pocketbert.deploy.bundle import GOLDEN, MANIFEST, hash_file, read_bundle
@@ -171,6 +171,14 @@ def test_a_decoder_that_answers_otherwise_fails_the_selftest(chain, tmp_path):
     result = selftest(bundle)
     assert not result.passed
     assert result.max_abs_difference > result.tolerance
+
+
+def test_beams_are_chosen_when_a_bundle_is_opened(chain, texts):
+    engine = Engine.open(chain.bundle, beams=3)
+    assert engine._language.generation.beams == 3
+    assert all(one.text for one in engine(texts))
+    with pytest.raises(DataError, match="beams is 0, expected 1 to"):
+        Engine.open(chain.bundle, beams=0)
 
 
 def test_golden_answers_are_scores_and_characters(chain):
