@@ -76,7 +76,8 @@ class Step(nn.Module):
 def _heads(attention: Any, states: Tensor) -> Tensor:
     """Cut the last axis into heads. Shape: (batch, heads, seq, size)."""
     shape = (states.shape[0], -1, attention.num_attention_heads, attention.attention_head_size)
-    return states.view(shape).transpose(1, 2)
+    cut: Tensor = states.view(shape).transpose(1, 2)
+    return cut
 
 
 def _keys_and_values(attention: Any, states: Tensor) -> tuple[Tensor, Tensor]:
