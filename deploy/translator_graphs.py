@@ -90,5 +90,5 @@ def _attend(attention: Any, state: Tensor, cache: Tensor, mask: Tensor | None) -
     scores = query @ cache[:, 0].transpose(-1, -2)
     if mask is not None:
         scores = scores + mask
-    heard = scores.softmax(-1) @ cache[:, 1]
+    heard: Tensor = scores.softmax(-1) @ cache[:, 1]
     return heard.transpose(1, 2).reshape(state.shape[0], 1, -1)
