@@ -28,7 +28,7 @@ from .summary import summarize
 from .surgery import bert_layers
 from .teacher_outputs import load_teacher_outputs
 from .tokenizer_check import check_same_vocabulary
-from .training import fit, forget_checkpoints, loss_of
+from .training import FitResult, fit, forget_checkpoints, loss_of
 
 logger = logging.getLogger(__name__)
 
@@ -110,11 +110,7 @@ def distill_general(
     description = load_description(texts)
     set_seed(seed)
     student, tokenizer_folder = build_student(config.student, teacher / "model", description.labels)
-    if relative_buckets(student) is not None:
-        raise ModelError(
-            "general.student starts from an MPNet, expected a BERT checkpoint, because an ordinary "
-            "checkpoint cannot hold its bias on distances; start from it in distill.student"
-        )
+    _check_can_be_saved(student)
     tokenizer = load_tokenizer(tokenizer_folder)
     outputs = load_teacher_outputs(teacher_outputs)
     train, validation = (
@@ -139,6 +135,23 @@ def distill_general(
         folder=out / "checkpoints",
         title="Distil (general)",
     )
+    _warn_where_nothing_was_won(result, loss_before)
+    learned = _checkpoint_of(model)
+    learned.save_pretrained(out / "model")
+    tokenizer.save_pretrained(out / "model")
+    forget_checkpoints(out / "checkpoints")
+    return summarize(learned, result, len(validation)) | {"validation_loss_before": loss_before}
+
+
+def _check_can_be_saved(student: PreTrainedModel) -> None:
+    if relative_buckets(student) is not None:
+        raise ModelError(
+            "general.student starts from an MPNet, expected a BERT checkpoint, because an ordinary "
+            "checkpoint cannot hold its bias on distances; start from it in distill.student"
+        )
+
+
+def _warn_where_nothing_was_won(result: FitResult, loss_before: float) -> None:
     if result.best_loss is not None and result.best_loss >= loss_before:
         logger.warning(
             "general distillation left the loss on held-out texts at %.3g, where it began at %.3g: "
@@ -146,11 +159,6 @@ def distill_general(
             result.best_loss,
             loss_before,
         )
-    learned = _checkpoint_of(model)
-    learned.save_pretrained(out / "model")
-    tokenizer.save_pretrained(out / "model")
-    forget_checkpoints(out / "checkpoints")
-    return summarize(learned, result, len(validation)) | {"validation_loss_before": loss_before}
 
 
 def _teacher_head(folder: Path, student: PreTrainedTokenizerBase) -> TeacherHead:

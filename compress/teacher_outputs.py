@@ -167,33 +167,17 @@ def compute_teacher_outputs(
         out,
         masked_fraction=wanted.masked_fraction,
     )
-    folders = [out]
-    for number, further in enumerate(further_teachers, start=1):
-        folders.append(out / FURTHER / str(number))
-        written += _run_teacher(
-            load_model(further / "model"),
-            load_tokenizer(further / "model"),
-            splits,
-            description,
-            {},
-            wanted.over_tokens,
-            folders[-1],
-        )[0]
-    bias = position_bias(model, description.max_length)
-    if bias is not None:
-        np.save(out / "position_bias.npy", bias.numpy())
-    shape = {
-        "layers": depth,
-        "heads": model.config.num_attention_heads,
-        "kind": description.kind,
-    }
-    (out / "teacher.json").write_text(json.dumps(shape))
-    for folder in folders:
+    further = [out / FURTHER / str(number + 1) for number in range(len(further_teachers))]
+    for stage, folder in zip(further_teachers, further, strict=True):
+        about = (load_model(stage / "model"), load_tokenizer(stage / "model"), splits, description)
+        written += _run_teacher(*about, {}, wanted.over_tokens, folder)[0]
+    _write_shape(model, description, out)
+    for folder in (out, *further):
         for split in splits:
             _record(folder / split).unlink()
     return {
         "examples": len(train.texts),
-        "teachers": len(folders),
+        "teachers": 1 + len(further),
         "bytes": written,
         f"training_{task.metric}": _score(task, _mean_logits(out, "train"), read["train"]),
         f"validation_{task.metric}": _score(
@@ -201,6 +185,19 @@ def compute_teacher_outputs(
         ),
         "states": names,
     }
+
+
+def _write_shape(model: PreTrainedModel, description: DataDescription, out: Path) -> None:
+    """Write what objectives must know of the first teacher beside its outputs."""
+    bias = position_bias(model, description.max_length)
+    if bias is not None:
+        np.save(out / "position_bias.npy", bias.numpy())
+    shape = {
+        "layers": model.config.num_hidden_layers,
+        "heads": model.config.num_attention_heads,
+        "kind": description.kind,
+    }
+    (out / "teacher.json").write_text(json.dumps(shape))
 
 
 def load_teacher_outputs(folder: Path) -> TeacherOutputs:

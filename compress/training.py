@@ -147,48 +147,48 @@ def fit(
     for table in frozen:
         table.requires_grad_(False)
     collate = Collate(tokenizer.pad_token_id)
-    by_length = sorted(range(len(train)), key=lambda i: len(train.input_ids[i]))
-    middle = by_length[len(train) // 2 :][: config.batch_size]
-    precision = choose_precision(
-        config.precision, model, collate([train[index] for index in middle]), folder
-    )
+    typical = collate(_typical_batch(train, config.batch_size))
+    precision = choose_precision(config.precision, model, typical, folder)
     steps = math.ceil(math.ceil(len(train) / config.batch_size) * config.epochs)
-    arguments = _arguments(
-        config,
-        steps=steps,
-        metric_for_best_model=chosen_by.metric if chosen_by else "loss",
-        greater_is_better=chosen_by is not None,
-        output_dir=str(folder),
-        seed=seed,
-        bf16=precision == "bfloat16",
-        label_names=["labels", *(name for name in [TEACHER] if name in validation.extras)],
-    )
+    of_run = {"output_dir": str(folder), "seed": seed, "bf16": precision == "bfloat16"}
     checkpoint = _last_whole_checkpoint(folder)
     set_seed(seed)  # measuring the precision has drawn random numbers
+    trainer = _LengthGroupedTrainer(
+        model=model,
+        args=_arguments(config, steps, chosen_by, TEACHER in validation.extras, **of_run),
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=collate,
+        compute_metrics=partial(_metrics, chosen_by) if chosen_by else None,
+        # The given ones first: they may have a say in which evaluation was the best.
+        callbacks=[*callbacks, EarlyStoppingCallback(config.patience)],
+    )
+    trainer.own_rates = own_rates
+    trainer.remove_callback(PrinterCallback)
     with progress(title, total=steps, done=_steps_of(checkpoint)) as bar:
-        shown = _ShowProgress(bar, _shown(chosen_by))
-        trainer = _LengthGroupedTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=train,
-            eval_dataset=validation,
-            data_collator=collate,
-            compute_metrics=partial(_metrics, chosen_by) if chosen_by else None,
-            # The given ones first: they may have a say in which evaluation was the best.
-            callbacks=[*callbacks, EarlyStoppingCallback(config.patience), shown],
-        )
-        trainer.own_rates = own_rates
-        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_ShowProgress(bar, _shown(chosen_by)))
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = _best_metrics(trainer.state) or trainer.evaluate()
     model.to("cpu").eval()
     for table in frozen:
         table.requires_grad_(True)
+    return _result(trainer.state, metrics, chosen_by, precision)
+
+
+def _typical_batch(examples: TokenizedExamples, size: int) -> list[Any]:
+    """Return a batch of examples of median length."""
+    by_length = sorted(range(len(examples)), key=lambda row: len(examples.input_ids[row]))
+    return [examples[row] for row in by_length[len(examples) // 2 :][:size]]
+
+
+def _result(
+    state: TrainerState, metrics: Mapping[str, float], judge: Judge | None, precision: str
+) -> FitResult:
     return FitResult(
-        steps=trainer.state.global_step,
-        epochs=trainer.state.epoch or 0.0,
-        best_score=metrics[f"eval_{chosen_by.metric}"] if chosen_by else None,
-        metric=chosen_by.metric if chosen_by else None,
+        steps=state.global_step,
+        epochs=state.epoch or 0.0,
+        best_score=metrics[f"eval_{judge.metric}"] if judge else None,
+        metric=judge.metric if judge else None,
         precision=precision,
         teacher_agreement=metrics.get("eval_agreement"),
         teacher_kl=metrics.get("eval_kl"),
@@ -207,7 +207,9 @@ def _set_dropout(model: nn.Module, share: float) -> None:
             module.p = share
 
 
-def _arguments(config: TrainingConfig, steps: int, **others: Any) -> TrainingArguments:
+def _arguments(
+    config: TrainingConfig, steps: int, judge: Judge | None, has_teacher: bool, **of_run: Any
+) -> TrainingArguments:
     evaluations = config.epochs * config.evaluations_per_epoch
     steps_per_evaluation = max(1, int(steps / evaluations))
     return TrainingArguments(
@@ -224,12 +226,15 @@ def _arguments(config: TrainingConfig, steps: int, **others: Any) -> TrainingArg
         save_steps=steps_per_evaluation,
         save_total_limit=1,
         load_best_model_at_end=True,
+        metric_for_best_model=judge.metric if judge else "loss",
+        greater_is_better=judge is not None,
+        label_names=["labels", TEACHER] if has_teacher else ["labels"],
         restore_callback_states_from_checkpoint=True,
         logging_steps=max(1, steps // 200),
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to="none",
-        **others,
+        **of_run,
     )
 
 

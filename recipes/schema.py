@@ -237,20 +237,33 @@ def _problems_behind_the_teacher(recipe: Recipe) -> Iterator[str]:
 
 
 def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
-    for needed, config in (("compile", CompileConfig), ("evaluate", EvaluateConfig)):
-        if getattr(recipe, needed) is None:
-            keys = ", ".join(each.name for each in fields(config))
-            yield f"{needed} is missing, expected a section with the keys {keys}"
-    learning = recipe.learning
-    if recipe.transfer is not None and not any(section.training for section in learning.values()):
-        yield (
-            "transfer is a section, expected none without distill, prune.training, prune.scores, "
-            "sparsify.training or qat, which learn from it"
-        )
+    yield from _missing_problems(recipe)
     yield from _method_problems(recipe)
     yield from _gate_problems(recipe)
     yield from _per_word_problems(recipe)
     yield from _writing_problems(recipe)
+    yield from _int8_problems(recipe)
+    yield from _answer_problems(recipe)
+    yield from _teacher_problems(recipe)
+    yield from _shape_problems(recipe)
+    yield from _general_problems(recipe)
+    yield from _pruning_problems(recipe)
+
+
+def _missing_problems(recipe: Recipe) -> Iterator[str]:
+    for needed, config in (("compile", CompileConfig), ("evaluate", EvaluateConfig)):
+        if getattr(recipe, needed) is None:
+            keys = ", ".join(each.name for each in fields(config))
+            yield f"{needed} is missing, expected a section with the keys {keys}"
+    learns = any(section.training for section in recipe.learning.values())
+    if recipe.transfer is not None and not learns:
+        yield (
+            "transfer is a section, expected none without distill, prune.training, prune.scores, "
+            "sparsify.training or qat, which learn from it"
+        )
+
+
+def _int8_problems(recipe: Recipe) -> Iterator[str]:
     if recipe.qat and not recipe.quantize:
         yield "qat is a section, expected none (null) without quantize, which it prepares for"
     if recipe.compile and recipe.compile.also_isa and not recipe.quantize:
@@ -269,48 +282,61 @@ def _problems_between_sections(recipe: Recipe) -> Iterator[str]:
             "qat is a section, expected none (null) beside sparsify, whose zeros its training "
             "would fill"
         )
-    yield from _answer_problems(recipe)
-    chosen = [section.objectives.chosen for section in learning.values() if section.objectives]
-    if recipe.further_teachers and not any({"soft_targets", "logits"} & set(c) for c in chosen):
+
+
+def _teacher_problems(recipe: Recipe) -> Iterator[str]:
+    sections = [section.objectives for section in recipe.learning.values() if section.objectives]
+    reads_mean = any({"soft_targets", "logits"} & set(section.chosen) for section in sections)
+    if recipe.further_teachers and not reads_mean:
         yield (
             f"further_teachers has {len(recipe.further_teachers)} entries, expected none without "
             "an objective soft_targets or logits in distill, prune, sparsify or qat, which learn "
             "from their mean"
         )
+
+
+def _shape_problems(recipe: Recipe) -> Iterator[str]:
+    """What a BiLSTM, the 2:4 pattern or a task's texts rule out."""
     if recipe.distill and recipe.distill.student.bilstm:
-        for name in sorted({"prune", "sparsify"} & set(learning)):
+        for name in sorted({"prune", "sparsify"} & set(recipe.learning)):
             yield (
                 f"{name} is a section, expected none (null) with distill.student.bilstm, which "
                 "has no heads and no feed-forward neurons"
             )
-    in_fours = recipe.sparsify is not None and recipe.sparsify.pattern == "2:4"
-    if in_fours and recipe.prune and recipe.prune.neuron_multiple % 4:
+    if _in_fours(recipe) and recipe.prune and recipe.prune.neuron_multiple % 4:
         yield (
             f"prune.neuron_multiple is {recipe.prune.neuron_multiple}, expected a multiple of 4 "
             "because sparsify.pattern is 2:4"
         )
-    for name, section in learning.items():
+    for name, section in recipe.learning.items():
         if section.objectives and section.objectives.masked_tokens:
             yield (
                 f"{name}.objectives.masked_tokens is a section, expected none (null) outside "
                 "general, where a task's texts are read whole"
             )
-    yield from _general_problems(recipe)
-    if in_fours and recipe.prune and recipe.prune.hidden and recipe.prune.hidden_multiple % 4:
+
+
+def _pruning_problems(recipe: Recipe) -> Iterator[str]:
+    prune, student = recipe.prune, recipe.distill.student if recipe.distill else None
+    if _in_fours(recipe) and prune and prune.hidden and prune.hidden_multiple % 4:
         yield (
-            f"prune.hidden_multiple is {recipe.prune.hidden_multiple}, expected a multiple of 4 "
+            f"prune.hidden_multiple is {prune.hidden_multiple}, expected a multiple of 4 "
             "because sparsify.pattern is 2:4"
         )
-    depth = recipe.distill.student.depth if recipe.distill else None
-    if recipe.prune and depth is not None and 0 < depth <= recipe.prune.layers:
+    depth = student.depth if student else None
+    if prune and depth is not None and 0 < depth <= prune.layers:
         yield (
-            f"prune.layers is {recipe.prune.layers}, expected fewer because distill.student has "
+            f"prune.layers is {prune.layers}, expected fewer because distill.student has "
             f"{depth} layers"
         )
-    if recipe.distill is not None:
-        yield from _layer_map_problems(learning, "distill.student", recipe.distill.student.depth)
-    if recipe.prune and (recipe.prune.heads or recipe.prune.speedup):
-        yield from _lost_head_problems(learning)
+    if student is not None:
+        yield from _layer_map_problems(recipe.learning, "distill.student", student.depth)
+    if prune and (prune.heads or prune.speedup):
+        yield from _lost_head_problems(recipe.learning)
+
+
+def _in_fours(recipe: Recipe) -> bool:
+    return recipe.sparsify is not None and recipe.sparsify.pattern == "2:4"
 
 
 def _answer_problems(recipe: Recipe) -> Iterator[str]:

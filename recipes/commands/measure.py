@@ -21,6 +21,45 @@ PANEL = "Measuring"
 
 commands = typer.Typer()
 
+Measured = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="ARTIFACT...",
+        help="A bundle, a model folder, a transformers checkpoint, an ONNX model with its "
+        "tokenizer.json, or predictions saved before; those of several seeds together.",
+    ),
+]
+Data = Annotated[Path | None, typer.Option(help="CSV, TSV, JSONL or Parquet file with labels.")]
+Column = Annotated[str, typer.Option(help="Name, or position from 0.")]
+PairColumn = Annotated[str | None, typer.Option(help="Where the second text of a pair stands.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="auto, csv, tsv, jsonl, parquet, conll, tagged, squad, label-files or label-folders.",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="For numeric labels: below is the first label, above the second."),
+]
+VectorTask = Annotated[
+    str | None,
+    typer.Option(help="For vectors: sentence-similarity or text-retrieval; else the bundle's."),
+]
+By = Annotated[list[str] | None, typer.Option(help="A column to slice by; may be repeated.")]
+OfBundle = Annotated[str | None, typer.Option(help="A target of the bundle.")]
+Labels = Annotated[str | None, typer.Option(help="Labels of a model that carries none: no,yes.")]
+MaxLength = Annotated[
+    int | None, typer.Option(min=2, help="Longest input of a model that carries none.")
+]
+MeasuredThreads = Annotated[int, typer.Option(min=1, help="Threads of one inference.")]
+Save = Annotated[Path | None, typer.Option(help="Keep the predictions, as Parquet.")]
+Against = Annotated[
+    list[Path] | None,
+    typer.Option(help="Predictions to compare with; repeated: the other's seeds."),
+]
+
 
 @commands.command(
     rich_help_panel=PANEL,
@@ -34,52 +73,21 @@ commands = typer.Typer()
     ),
 )
 def evaluate(
-    artifacts: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="ARTIFACT...",
-            help="A bundle, a model folder, a transformers checkpoint, an ONNX model with its "
-            "tokenizer.json, or predictions saved before; those of several seeds together.",
-        ),
-    ],
-    data: Annotated[
-        Path | None, typer.Option(help="CSV, TSV, JSONL or Parquet file with labels.")
-    ] = None,
-    text_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Name, or position from 0.")] = "label",
-    pair_column: Annotated[
-        str | None, typer.Option(help="Where the second text of a pair stands.")
-    ] = None,
-    file_format: Annotated[
-        str,
-        typer.Option(
-            "--format", help="auto, csv, tsv, jsonl, parquet, conll, tagged, squad or label-files."
-        ),
-    ] = "auto",
-    label_threshold: Annotated[
-        float | None,
-        typer.Option(help="For numeric labels: below is the first label, above the second."),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(help="For vectors: sentence-similarity or text-retrieval; else the bundle's."),
-    ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option(help="A column to slice by; may be repeated.")
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Labels of a model that carries none: no,yes.")
-    ] = None,
-    max_length: Annotated[
-        int | None, typer.Option(min=2, help="Longest input of a model that carries none.")
-    ] = None,
-    save: Annotated[Path | None, typer.Option(help="Keep the predictions, as Parquet.")] = None,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(help="Predictions to compare with; repeated: the other's seeds."),
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
+    artifacts: Measured,
+    data: Data = None,
+    text_column: Column = "text",
+    label_column: Column = "label",
+    pair_column: PairColumn = None,
+    file_format: Format = "auto",
+    label_threshold: Threshold = None,
+    task: VectorTask = None,
+    by: By = None,
+    target: OfBundle = None,
+    labels: Labels = None,
+    max_length: MaxLength = None,
+    save: Save = None,
+    against: Against = None,
+    threads: MeasuredThreads = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -145,17 +153,13 @@ def load(
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="How long a scenario takes.")] = 5.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts of one inference, offline.")] = 16,
-    target: Annotated[str | None, typer.Option(help="A target of the bundle.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Labels of a model that carries none: no,yes.")
-    ] = None,
-    max_length: Annotated[
-        int | None, typer.Option(min=2, help="Longest input of a model that carries none.")
-    ] = None,
+    target: OfBundle = None,
+    labels: Labels = None,
+    max_length: MaxLength = None,
     out: Annotated[Path, typer.Option(help="Folder for LoadGen's logs and every latency.")] = Path(
         "load"
     ),
-    threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
+    threads: MeasuredThreads = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
