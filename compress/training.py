@@ -141,8 +141,7 @@ def fit(
         ModelError: The loss is no longer finite.
     """
     set_seed(seed)
-    if config.dropout is not None:
-        _set_dropout(model, config.dropout)
+    _set_dropout(model, config.dropout)
     frozen = [_words(model)] if config.freeze_words else []
     for table in frozen:
         table.requires_grad_(False)
@@ -201,9 +200,10 @@ def _words(model: nn.Module) -> nn.Embedding:
     return word_rows(next(one for one in model.modules() if isinstance(one, PreTrainedModel)))
 
 
-def _set_dropout(model: nn.Module, share: float) -> None:
+def _set_dropout(model: nn.Module, share: float | None) -> None:
+    """Set the share dropped everywhere; None leaves the model's own."""
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, nn.Dropout) and share is not None:
             module.p = share
 
 
