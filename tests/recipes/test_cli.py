@@ -150,7 +150,8 @@ def test_a_mistake_is_a_sentence_without_a_traceback():
     assert wrong.stderr == (
         "1 problem in the recipe:\n"
         "--set distill.student.layer=3: distill.student.layer: unknown key, expected one of init, "
-        "layers, hidden_size, intermediate_size, embedding_rank, bilstm; did you mean 'layers'?\n"
+        "layers, hidden_size, intermediate_size, embedding_rank, bilstm, decoder_layers; did you "
+        "mean 'layers'?\n"
     )
 
 
