@@ -112,7 +112,7 @@ def medians(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def measure_cpp(bundle: Path, texts: list[str]) -> dict[str, Any] | str:
-    """Memory of `pocketbert-run`, and its calls beside the bare session, tokenizer included."""
+    """Memory of `pocketbert-run`, and its calls beside the tokenizer and the bare session."""
     program = CPP_BUILD / "tests/time_calls"
     if not program.exists():
         return "absent: not built; run benchmarks/cpp.py or the tests of the C++ runtime"
@@ -194,7 +194,7 @@ def python_bars(pythons: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def cpp_bars(cpp: dict[str, Any] | str) -> list[dict[str, Any]]:
-    name = "C++: overhead of a call over the session, tokenizer included, microseconds"
+    name = "C++: overhead of a call over tokenizer and session, microseconds"
     if isinstance(cpp, str):
         return [bar(name, cpp, 15, holds=False)]
     overhead_us = cpp["median_overhead_us"]
