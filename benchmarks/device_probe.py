@@ -4,9 +4,9 @@
     python device_probe.py BUNDLE TEXTS      every call beside its tokenizer and its bare session
 
 Needs pocketbert's base install alone. Prints one JSON object. The overhead of a call is what is
-left of it after the time in which its own tokenizer and its own session were at work. Processor
-time is that of the calling thread, which does all the work of a session of one thread; other
-processes fall out of it.
+left of it without the time of a bare tokenizer and a bare session, round by round. Processor time
+is that of the calling thread, which does all the work of a session of one thread; other processes
+fall out of it.
 """
 
 import json
@@ -69,34 +69,11 @@ def calls(bundle: Path, texts: list[str]) -> dict[str, Any]:
         providers=["CPUExecutionProvider"],
         disabled_optimizers=list(target.disabled_optimizers),
     )
-    inside = (
-        Stopwatch(engine._tokenizer._tokenizer, "encode"),
-        Stopwatch(engine._runner._session, "run"),
-    )
-    engine._tokenizer._tokenizer, engine._runner._session = inside
-    rows = [time_text(text, engine, inside, tokenizer, session) for text in texts]
+    rows = [time_text(text, engine, tokenizer, session) for text in texts]
     return {"engine": engine.describe(), "resident_bytes": resident_bytes(), "texts": rows}
 
 
-class Stopwatch:
-    """Stands for an object and times one method of it: wall and processor, in microseconds."""
-
-    def __init__(self, timed: Any, method: str) -> None:
-        self._call = getattr(timed, method)
-        self.taken = (0.0, 0.0)
-        setattr(self, method, self._timed)
-
-    def _timed(self, *arguments: Any) -> Any:
-        wall_ns, processor_ns = time.perf_counter_ns(), time.thread_time_ns()
-        result = self._call(*arguments)
-        processor_ns = time.thread_time_ns() - processor_ns
-        self.taken = ((time.perf_counter_ns() - wall_ns) / 1e3, processor_ns / 1e3)
-        return result
-
-
-def time_text(
-    text: str, engine: Any, inside: tuple[Stopwatch, ...], tokenizer: Any, session: Any
-) -> dict[str, float]:
+def time_text(text: str, engine: Any, tokenizer: Any, session: Any) -> dict[str, float]:
     import numpy as np
 
     encoding = tokenizer.encode(text)
@@ -106,29 +83,33 @@ def time_text(
         "token_type_ids": np.array([encoding.type_ids], dtype=np.int64),
     }
     feeds = {node.name: arrays[node.name] for node in session.get_inputs()}
-    timed: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], object]] = {
         "engine": lambda: engine([text]),
-        "tokenizer": lambda: tokenizer.encode(text),
         "session": lambda: session.run(None, feeds),
+        "tokenizer": lambda: tokenizer.encode(text),
     }
-    rounds = []
-    for _ in range(WARM_UP + ROUNDS):
-        taken = {}
-        for name, call in timed.items():
-            call()  # so that the caches hold what they hold in a program that does this alone
-            taken[name] = one(call)
-        wall, processor = (
-            taken["engine"][clock] - sum(watch.taken[clock] for watch in inside) for clock in (0, 1)
-        )
-        taken["overhead"] = wall, processor
-        rounds.append(taken)
+    rounds = [timed(calls) for _ in range(WARM_UP + ROUNDS)][WARM_UP:]
     row: dict[str, float] = {"tokens": len(encoding.ids)}
     for clock, unit in enumerate(("us", "processor_us")):
-        for name in (*timed, "overhead"):
-            row[f"{name}_{unit}"] = statistics.median(
-                taken[name][clock] for taken in rounds[WARM_UP:]
-            )
+        for name in rounds[0]:
+            row[f"{name}_{unit}"] = statistics.median(taken[name][clock] for taken in rounds)
     return row
+
+
+def timed(calls: dict[str, Callable[[], object]]) -> dict[str, tuple[float, float]]:
+    """One round: each call, and what is left of the engine's without the other two."""
+    taken = {}
+    # Behind a call of its own one finds the caches as in a program that does this alone; the
+    # tokenizer stands behind a session in such a program.
+    for name in ("engine", "session"):
+        calls[name]()
+        taken[name] = one(calls[name])
+    taken["tokenizer"] = one(calls["tokenizer"])
+    wall, processor = (
+        taken["engine"][clock] - taken["session"][clock] - taken["tokenizer"][clock]
+        for clock in (0, 1)
+    )
+    return taken | {"overhead": (wall, processor)}
 
 
 def one(call: Callable[[], object]) -> tuple[float, float]:
