@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, NodeProto, helper, numpy_helper
-from report import environment, write_results
+from report import RESULTS, environment, write_results
 from transformers import BertConfig, BertForSequenceClassification
 
 from pocketbert.compress.config import MIN_CHANNELS, TASK_KINDS
@@ -31,6 +31,7 @@ from pocketbert.deploy.tensorrt_layers import read_layers
 from pocketbert.deploy.tensorrt_profiles import Profile
 from pocketbert.recipes.load import load_recipe
 
+SHAPES = ("quickstart", "full-size", "bert-base")
 CAPABILITIES = ("SM80", "SM86", "SM89")
 PROFILE = Profile(min=(1, 1), opt=(1, 32), max=(4, 128))
 RANDOM_RANGE = 4.0  # of every activation: what is built does not depend on it
@@ -39,12 +40,24 @@ RANDOM_RANGE = 4.0  # of every activation: what is built does not depend on it
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--stages", type=Path, required=True, help="stages of a quickstart run")
-    stages = parser.parse_args().stages
+    parser.add_argument(
+        "--shapes",
+        nargs="+",
+        choices=SHAPES,
+        default=SHAPES,
+        help="rows of others stay as they are",
+    )
+    options = parser.parse_args()
     trt = import_tensorrt("tensorrt_rtx")
-    rows = [
+    built = [
         build(trt, name, model, capability)
-        for name, model in models(stages)
+        for name, model in models(options.stages)
+        if name.startswith(tuple(options.shapes))
         for capability in CAPABILITIES
+    ]
+    rows = [
+        *built,
+        *(row for row in earlier() if not row["model"].startswith(tuple(options.shapes))),
     ]
     write_results(
         "rtx",
@@ -86,6 +99,12 @@ def unfused(row: dict[str, Any]) -> int:
     return int(row["attentions"] - row["int8_attention"] - row["float_attention"])
 
 
+def earlier() -> list[dict[str, Any]]:
+    """The rows of an earlier run."""
+    path = RESULTS / "rtx.json"
+    return json.loads(path.read_text())["rows"] if path.is_file() else []
+
+
 def build(trt: Any, name: str, model: ModelProto, capability: str) -> dict[str, Any]:
     start = time.perf_counter()
     built = build_engine(trt, model.SerializeToString(), (PROFILE,), compute_capability=capability)
@@ -100,6 +119,7 @@ def build(trt: Any, name: str, model: ModelProto, capability: str) -> dict[str, 
         **asdict(read_layers(built.log)),
         "plan_bytes": len(built.plan),
         "build_seconds": round(seconds, 1),
+        "measured_at": environment()["measured_at"],
     }
     print(row, flush=True)
     return row
