@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   try {
     const auto root = pocketbert::JsonValue::parse(document, "tokenizer.json", "one", "try again");
-    const pocketbert::Tokenizer::Parts parts(pocketbert::parse_tokenizer_file(root), 8);
+    const pocketbert::Tokenizer::Parts parts(pocketbert::parse_tokenizer_file(root), 8, {});
     const std::string_view second = "[SEP] b";
     parts.encode(document, nullptr);
     parts.encode("a [SEP]  \xC3\x89tude", &second);
