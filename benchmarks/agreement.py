@@ -50,7 +50,7 @@ def main() -> None:
             )
         print(told(row), flush=True)
         rows.append(row)
-    best = max(rows, key=lambda row: row["test_agreement"]["value"])
+    best = max(rows, key=lambda row: row["validation_agreement"])  # the test decides nothing
     reached = best["test_agreement"]["value"]
     write_results(
         "agreement",

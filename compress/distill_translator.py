@@ -9,17 +9,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import EncoderDecoderModel, set_seed
 
 from .config import DistillConfig, ObjectivesConfig
-from .data import load_description
 from .labelling import UNLABELLED
 from .layer_map import uniform_layers
 from .learner import FollowSchedule, weight_at
-from .summary import summarize
-from .training import fit, forget_checkpoints
-from .translator import next_tokens, open_translator, smaller_translator, token_loss
+from .tasks.softmax import softened_divergence
+from .translator import (
+    learn_translations,
+    next_tokens,
+    open_translator,
+    smaller_translator,
+    token_loss,
+)
 
 
 def distill_translator(
@@ -40,7 +43,6 @@ def distill_translator(
     Raises:
         ModelError: The student has layers that the teacher has not.
     """
-    description = load_description(data)
     set_seed(seed)
     whole = open_translator(teacher / "model")
     student = config.student
@@ -51,22 +53,17 @@ def distill_translator(
         encoder: Any = whole.model.config.encoder
         layers = tuple(uniform_layers(layers, encoder.num_hidden_layers))
     translator = smaller_translator(whole, layers, student.decoder_layers)
-    train, validation = (translator.examples(data, one) for one in ("train", "validation"))
     model = LearningTranslator(translator.model, whole.model, config.objectives)
-    result = fit(
+    return learn_translations(
+        translator,
         model,
-        train,
-        validation,
-        translator.source,
+        data,
         config.training,
         seed=seed,
-        folder=out / "checkpoints",
+        out=out,
         title="Distil",
         callbacks=[FollowSchedule(model)],
     )
-    translator.save(description, out / "model")
-    forget_checkpoints(out / "checkpoints")
-    return summarize(translator.model, result, len(validation))
 
 
 class LearningTranslator(nn.Module):
@@ -103,15 +100,11 @@ class LearningTranslator(nn.Module):
             with torch.no_grad():
                 theirs = next_tokens(self.teacher[0], *inputs)
             written = labels != UNLABELLED
-            divergence = _divergence(logits[written], theirs[written], soft.temperature)
+            # Times temperature² (Hinton et al. 2015), as the objective of other tasks.
+            divergence = soft.temperature**2 * softened_divergence(
+                logits[written], theirs[written], soft.temperature
+            )
             terms["soft_targets"] = weight_at(soft.weight, self.progress) * divergence
         if own:
             terms["labels"] = weight_at(own.weight, self.progress) * token_loss(logits, labels)
         return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, "terms": terms}
-
-
-def _divergence(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
-    """KL divergence of softened probabilities a token, times temperature² (Hinton et al. 2015)."""
-    mine, expected = (functional.log_softmax(x / temperature, dim=-1) for x in (ours, theirs))
-    found = functional.kl_div(mine, expected, reduction="batchmean", log_target=True)
-    return temperature**2 * found

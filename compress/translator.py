@@ -16,10 +16,11 @@ from transformers import (
     EncoderDecoderConfig,
     EncoderDecoderModel,
     PreTrainedTokenizerBase,
+    TrainerCallback,
 )
 
 from .batches import TokenizedExamples
-from .config import DecoderConfig
+from .config import DecoderConfig, TrainingConfig
 from .data import DataDescription, load_description, load_split
 from .errors import ModelError
 from .folder import ModelDescription, load_model, load_tokenizer, save_model
@@ -27,7 +28,9 @@ from .generation import Generation, write_generation
 from .labelling import UNLABELLED
 from .layer_map import uniform_layers
 from .split import Split
+from .summary import summarize
 from .target_tokenizer import TargetTokenizer
+from .training import fit, forget_checkpoints
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,49 @@ def smaller_translator(teacher: Translator, layers: Sequence[int], decoder: int)
     model.config.encoder.num_hidden_layers, model.config.decoder.num_hidden_layers = map(len, kept)
     model.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
     return Translator(model, teacher.source, teacher.target)
+
+
+def learn_translations(
+    translator: Translator,
+    model: nn.Module,
+    data: Path,
+    training: TrainingConfig,
+    *,
+    seed: int,
+    out: Path,
+    title: str,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> dict[str, Any]:
+    """Train a translator in place and write `out/model`.
+
+    Args:
+        translator: What learns.
+        model: It with its loss.
+        data: Folder of the data stage.
+        training: Length, rate and batch size.
+        seed: Order of batches and dropout.
+        out: Stage folder; may hold the checkpoints of an interrupted try.
+        title: Shown with the progress.
+        callbacks: Told by the trainer what it does.
+
+    Returns:
+        Parameters, bytes, steps, and the loss of a token on the validation split.
+    """
+    train, validation = (translator.examples(data, one) for one in ("train", "validation"))
+    result = fit(
+        model,
+        train,
+        validation,
+        translator.source,
+        training,
+        seed=seed,
+        folder=out / "checkpoints",
+        title=title,
+        callbacks=callbacks,
+    )
+    translator.save(load_description(data), out / "model")
+    forget_checkpoints(out / "checkpoints")
+    return summarize(translator.model, result, len(validation))
 
 
 class TranslationLoss(nn.Module):

@@ -7,7 +7,6 @@ a page of the training split too, in either language, is left out of the others.
 """
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -17,6 +16,8 @@ from pocketbert.compress.archives import unpack
 from pocketbert.compress.data import write_text
 from pocketbert.compress.errors import DataError
 from pocketbert.compress.split import Split, choose_split, normalise
+
+from .script import run_script
 
 PAGES = "data.tar.xz!./usr/share/libreoffice/help/{language}/text/"
 ENGLISH, CHINESE = "en-US", "zh-CN"
@@ -120,4 +121,10 @@ def main(english: Path, chinese: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    run_script(
+        main,
+        __doc__,
+        english="the package libreoffice-help-en-us",
+        chinese="libreoffice-help-zh-cn of the same version",
+        out="folder that gets the three files",
+    )

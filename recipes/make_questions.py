@@ -9,13 +9,14 @@ questions that people ask.
 import json
 import random
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pocketbert.compress.data import write_text
 from pocketbert.compress.errors import DataError
+
+from .script import run_script
 
 SENTENCE = re.compile(r"[^.!?]+[.!?](?=\s|$)")
 # Numbers, and names inside a sentence.
@@ -86,6 +87,15 @@ def _questions(
     return [{"id": f"{row}-{number}", **one} for number, one in enumerate(made)]
 
 
+def write_questions(text: Path, out: Path) -> None:
+    """Write the questions on a text."""
+    write_text(out, json.dumps(make_questions(text.read_text()), ensure_ascii=False))
+
+
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
-    write_text(target, json.dumps(make_questions(source.read_text()), ensure_ascii=False))
+    run_script(
+        write_questions,
+        __doc__,
+        text="blank lines stand between its paragraphs",
+        out="the SQuAD file that is written",
+    )

@@ -22,12 +22,7 @@ class SoftmaxTask(SupervisedTask, ABC):
 
     def divergence(self, rows: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
         """KL divergence of the softened probabilities, in nats a row."""
-        return functional.kl_div(
-            functional.log_softmax(rows / temperature, dim=-1),
-            functional.log_softmax(teacher / temperature, dim=-1),
-            reduction="batchmean",
-            log_target=True,
-        )
+        return softened_divergence(rows, teacher, temperature)
 
     def fisher_root(self, rows: Tensor, signs: Tensor) -> Tensor:
         """Of a softmax the information is diag(p) - p p^T."""
@@ -38,6 +33,16 @@ class SoftmaxTask(SupervisedTask, ABC):
     def agreement(self, rows: Tensor, teacher: Tensor) -> float:
         """Share of the rows with the teacher's choice."""
         return share_equal(rows.argmax(-1), teacher.argmax(-1))
+
+
+def softened_divergence(rows: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """KL divergence of the softened probabilities of two (rows, choices), in nats a row."""
+    return functional.kl_div(
+        functional.log_softmax(rows / temperature, dim=-1),
+        functional.log_softmax(teacher / temperature, dim=-1),
+        reduction="batchmean",
+        log_target=True,
+    )
 
 
 def share_equal(ours: Tensor, theirs: Tensor) -> float:

@@ -6,13 +6,11 @@ from typing import Any
 from transformers import set_seed
 
 from ..config import TeacherConfig
-from ..data import load_description, load_split
+from ..data import load_split
 from ..fetch import fetch_model
 from ..folder import load_tokenizer
-from ..summary import summarize
 from ..target_tokenizer import train_target_tokenizer
-from ..training import fit, forget_checkpoints
-from ..translator import TranslationLoss, Translator, new_translator
+from ..translator import TranslationLoss, Translator, learn_translations, new_translator
 from .task import Task
 
 
@@ -28,7 +26,6 @@ class Translation(Task):
             Parameters, bytes, steps, tokens of the other language, and the loss of a token on the
             validation split, by which the weights are kept.
         """
-        description = load_description(data)
         assert config.decoder is not None  # recipes see to both
         assert config.training is not None
         folder = fetch_model(config.model)
@@ -37,17 +34,13 @@ class Translation(Task):
         set_seed(seed)
         model = new_translator(folder, config.decoder, target)
         translator = Translator(model, load_tokenizer(folder), target)
-        train, validation = (translator.examples(data, one) for one in ("train", "validation"))
-        result = fit(
+        said = learn_translations(
+            translator,
             TranslationLoss(model),
-            train,
-            validation,
-            translator.source,
+            data,
             config.training,
             seed=seed,
-            folder=out / "checkpoints",
+            out=out,
             title="Fine-tune translator",
         )
-        translator.save(description, out / "model")
-        forget_checkpoints(out / "checkpoints")
-        return summarize(model, result, len(validation)) | {"target_tokens": target.size}
+        return said | {"target_tokens": target.size}
