@@ -1,10 +1,13 @@
-"""How the scripts beside the recipes are run: paths in, and mistakes told in a sentence."""
+"""How the scripts beside the recipes are run: paths in, tables out, mistakes told in a sentence."""
 
 import argparse
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pocketbert.compress.data import write_text
 from pocketbert.compress.errors import UserError
 
 from .options import USER_ERROR
@@ -31,3 +34,22 @@ def run_script(script: Callable[..., Any], about: str | None, **paths: str) -> N
     except OSError as error:
         where, why = error.filename, error.strerror
         parser.exit(USER_ERROR, f"error: {where} cannot be used ({why}), expected another path\n")
+
+
+def write_tables(
+    out: Path, header: Sequence[str], splits: Mapping[Any, Iterable[Sequence[str]]]
+) -> None:
+    """Write a CSV file for each split.
+
+    Args:
+        out: Folder that gets them.
+        header: The columns' names.
+        splits: Rows by the file's name.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for split, rows in splits.items():
+        table = io.StringIO()
+        writer = csv.writer(table)
+        writer.writerow(header)
+        writer.writerows(rows)
+        write_text(out / f"{split}.csv", table.getvalue())

@@ -634,10 +634,10 @@ PLANTED = {
         "seed: 3",
         "extends: quickstrat",
         "small.yaml:3: extends: quickstrat: no shipped recipe, expected one of "
-        "chinese_entities, chinese_sentiment, entities_tweets, faq_retrieval, help_translation, "
-        "home_intents, masked_words, news_topics, questions, quickstart, rating, sentiment_base, "
-        "sentiment_bilstm, sentiment_extreme, sentiment_pruned, sst2_hub or the path of a .yaml "
-        "file; did you mean 'quickstart'?",
+        "chinese_entities, chinese_sentiment, entities_tweets, faq_retrieval, headlines, "
+        "help_translation, home_intents, home_slots, masked_words, news_topics, questions, "
+        "quickstart, rating, sentiment_base, sentiment_bilstm, sentiment_extreme, "
+        "sentiment_pruned, sst2_hub or the path of a .yaml file; did you mean 'quickstart'?",
     ),
 }
 

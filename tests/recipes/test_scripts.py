@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-SCRIPTS = ("make_questions", "make_intents", "make_help_pairs")
+SCRIPTS = ("make_headlines", "make_help_pairs", "make_intents", "make_questions", "make_slots")
 
 
 def run(script, *arguments):
