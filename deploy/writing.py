@@ -50,9 +50,10 @@ class Language:
         """Read it from a model folder, an exported model or a bundle.
 
         Raises:
-            BundleError: The tokenizer does not load.
+            BundleError: The tokenizer does not load, or what is said of how far is written.
         """
-        return cls(TargetTokenizer.open(folder), read_generation(folder))
+        language = cls(TargetTokenizer.open(folder), read_generation(folder))
+        return language.with_beams(language.generation.beams)
 
     def with_beams(self, beams: int) -> "Language":
         """Return the same with another number of beginnings that are followed.
@@ -197,9 +198,8 @@ class _Hypotheses:
             return list(range(self.beams))
         sums = self.sums[:, None] + chances
         flat = sums.reshape(-1)
-        some = np.argpartition(-flat, min(2 * self.beams, len(flat)) - 1)[: 2 * self.beams]
         going: list[tuple[int, tuple[int, ...], float]] = []
-        for rank, place in enumerate(some[np.argsort(-flat[some], kind="stable")]):
+        for rank, place in enumerate(_highest(flat, 2 * self.beams)):
             row, token = divmod(int(place), sums.shape[1])
             ids = (*self.ids[row], token)
             if token != self.end_id:
@@ -222,6 +222,14 @@ class _Hypotheses:
 
     def _end(self, text: Written) -> None:
         self.ended = sorted([*self.ended, text], key=_score, reverse=True)[: self.beams]
+
+
+def _highest(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the places of the highest values, the highest first; of equals the first."""
+    count = min(count, len(values))
+    least = -np.partition(-values, count - 1)[count - 1]
+    some = np.flatnonzero(~(values < least))  # which takes NaN where there is nothing else
+    return some[np.argsort(-values[some], kind="stable")][:count]
 
 
 def _score(text: Written) -> float:

@@ -123,3 +123,16 @@ def cpp(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
 
     folder = Path(pytestconfig.cache.mkdir("cpp")) / "build"
     return cpp_build.build(folder, OnnxRuntime_ROOT=str(cpp_onnxruntime), POCKETBERT_TESTS=True)
+
+
+@pytest.fixture(scope="session")
+def cpp_sanitized(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
+    """The same programs under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    from .deploy import cpp_build
+
+    return cpp_build.build(
+        Path(pytestconfig.cache.mkdir("cpp")) / "sanitized",
+        OnnxRuntime_ROOT=str(cpp_onnxruntime),
+        POCKETBERT_TESTS=True,
+        POCKETBERT_SANITIZE=True,
+    )

@@ -1,6 +1,5 @@
 """A text in another language."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,14 +47,6 @@ class Translations(Task):
     def weight(self, logits: NDArray[np.float32]) -> float:
         """Return the size of the score."""
         return float(abs(logits[0, 0]))
-
-    def difference(self, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-        """Return the difference of both scores, infinite where one is none.
-
-        Texts may differ where two tokens were almost equally likely; scores then hardly do.
-        """
-        found = float(abs(ours[0, 0] - theirs[0, 0]))
-        return found if math.isfinite(found) else math.inf
 
 
 def as_numbers(text: str, score: float) -> NDArray[np.float32]:

@@ -24,7 +24,6 @@ from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.export import export_onnx
 
-from . import cpp_build
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 300,  # large enough that its table counts as one
@@ -167,14 +166,3 @@ def write_model_folder(
     tokenizer.enable_truncation(5)  # what the file says must not count
     tokenizer.enable_padding(pad_id=numbers[specials[2]], pad_token=specials[2], length=40)
     tokenizer.save(str(folder / "tokenizer.json"))
-
-
-@pytest.fixture(scope="session")
-def cpp_sanitized(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
-    """The same programs under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    return cpp_build.build(
-        Path(pytestconfig.cache.mkdir("cpp")) / "sanitized",
-        OnnxRuntime_ROOT=str(cpp_onnxruntime),
-        POCKETBERT_TESTS=True,
-        POCKETBERT_SANITIZE=True,
-    )

@@ -9,6 +9,8 @@ from pathlib import Path
 import onnxruntime
 from filelock import FileLock
 
+from pocketbert.compress.target_tokenizer import train_target_tokenizer
+
 from . import unigram_variants
 from .cpp_texts import make_texts
 
@@ -110,6 +112,7 @@ def fuzz(
     for name in ("manifest.json", "tokenizer.json"):
         shutil.copy(bundle / name, corpus / name)
     unigram_variants.tiny().save(str(corpus / "unigram.json"), pretty=False)
+    train_target_tokenizer(["a film", "片"], 20).save(corpus)
     for number, text in enumerate(make_texts(200, seed=11)):
         (corpus / str(number)).write_bytes(text.encode())
     return subprocess.run(

@@ -334,7 +334,7 @@ def test_help(program):
         ({"task": "question-answering"}, "expected 'start' and 'end' on pairs"),
         ({"labels": []}, "has no labels"),
         ({"thresholds": [0.5]}, "1 thresholds, expected 2"),
-        ({"task": "translation"}, "is of the task 'translation', this pocketbert knows"),
+        ({"task": "translation"}, "target_tokenizer.json cannot be read"),
     ],
 )
 def test_a_bundle_that_is_not_of_the_task_that_it_names_is_refused(program, copy, change, said):

@@ -267,6 +267,11 @@ class Chain:
     def bundle(self) -> Path:
         return self.root / "compiled/bundle"
 
+    @property
+    def student(self) -> Path:
+        """Folder of the distilled model; a translator is not pruned any further."""
+        return self.root / ("pruned" if self.case.generates else "student")
+
 
 @pytest.fixture(scope="session")
 def chain_of(tiny_checkpoint, to_int8, tmp_path_factory):

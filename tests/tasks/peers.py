@@ -1,9 +1,10 @@
 """What answers beside the Python engine: transformers with the same weights, and the C++ engine.
 
 Every answer becomes scores by name, so that all are compared in one way. Of transformers the
-pipeline is taken where it has one for the kind of task; version 5 has none for questions, and never
-had one for vectors: there its tokenizer and its model are, with the rules of run_squad.py and of
-sentence-transformers. Nothing of ours reads these texts but the loader of the weights.
+pipeline is taken where it has one for the kind of task; version 5 has none for questions and for
+translations, and never had one for vectors: there its tokenizer and its model are, with the rules of
+run_squad.py and of sentence-transformers, and its own generate(). Nothing of ours reads these texts
+but the loader of the weights.
 """
 
 import json
@@ -17,12 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from transformers import AutoModel, pipeline
 
 from pocketbert.compress.folder import load_model, load_tokenizer
 from pocketbert.compress.texts import Text
 
-WITHOUT = {"translation"}  # kinds that the C++ engine does not answer
 LONGEST_ANSWER = 30  # tokens, as in run_squad.py
 NO_ANSWER = "no answer"
 Named = dict[str, float]
@@ -113,6 +114,33 @@ def embed(asked: Asked) -> list[Named]:
             vector = layer["linear.weight"] @ vector + layer["linear.bias"]
         vectors.append((vector / vector.norm()).tolist())
     return [{str(place): value for place, value in enumerate(vector)} for vector in vectors]
+
+
+def translate(asked: Asked) -> list[Named]:
+    """Return the translation of each text with the mean log-probability of its tokens."""
+    tokenizer, model = asked.tokenizer(), load_model(asked.model)
+    target = Tokenizer.from_file(str(asked.model / "target_tokenizer.json"))
+    said = json.loads((asked.model / "generation.json").read_text())
+    written = []
+    for text in asked.texts:
+        inputs = tokenizer(text, truncation=True, return_tensors="pt")
+        found: Any = model.generate(  # type: ignore[operator]
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_new_tokens=said["max_tokens"],
+            num_beams=said["beams"],
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+        ids = found.sequences[0, 1:]
+        if said["beams"] == 1:
+            chances = torch.stack([row[0].log_softmax(-1) for row in found.scores])
+            score = chances[torch.arange(len(ids)), ids].mean().item()
+        else:
+            score = found.sequences_scores[0].item()
+        written.append({target.decode(ids.tolist(), skip_special_tokens=True).strip(): score})
+    return written
 
 
 def answer(asked: Asked) -> list[Named]:
@@ -210,6 +238,9 @@ PEERS = {
     ),
     "sentence-similarity": EMBED,
     "text-retrieval": EMBED,
+    "translation": Peer(
+        "transformers' generate()", translate, lambda found: {found["text"]: found["score"]}
+    ),
     "question-answering": Peer(
         "transformers' tokenizer and model with run_squad.py's rules",
         answer,

@@ -19,7 +19,6 @@ from pocketbert.deploy.tasks import TASKS
 
 from ..conftest import FILLER
 from .conftest import BAD, CASES, GOOD
-from .peers import PEERS, WITHOUT
 
 TEXTS = 60  # of the test split
 TOLERANCE = 1e-5  # of a score: the same kernels, other libraries for exponentials and sums
@@ -83,7 +82,7 @@ def program(cpp: Path) -> Path:
     return cpp / "pocketbert-run"
 
 
-@pytest.fixture(params=[name for name, one in CASES.items() if one.task.kind in PEERS])
+@pytest.fixture(params=CASES)
 def chain(request, chain_of):
     return chain_of(request.param)
 
@@ -194,7 +193,7 @@ def test_a_manifest_that_fits_no_task_is_refused(program, chain_of, tmp_path, na
 
 def test_help_names_every_task(program):
     said = run(program, "--help").stdout
-    for kind in PEERS:
+    for kind in TASKS:
         assert kind.removeprefix("text-") in said
 
 
@@ -206,4 +205,4 @@ def test_every_task_of_python_stands_in_the_table_of_cpp(program, chain_of, tmp_
     done = run(program, bundle)
     assert done.returncode == 2
     _, _, names = done.stderr.partition("is of the task 'mind-reading', this pocketbert knows ")
-    assert set(names.partition(";")[0].split(", ")) == set(TASKS) - WITHOUT
+    assert set(names.partition(";")[0].split(", ")) == set(TASKS)

@@ -16,7 +16,7 @@ from pocketbert.compress.errors import BundleError, DataError, ModelError
 from pocketbert.compress.folder import load_model
 from pocketbert.compress.target_tokenizer import TargetTokenizer, train_target_tokenizer
 from pocketbert.deploy.bundle import GOLDEN, MANIFEST, hash_file, read_bundle
-from pocketbert.deploy.compile import compile_bundle
+from pocketbert.deploy.compile import _written_alike, compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.export import export_onnx
@@ -186,14 +186,34 @@ def test_golden_answers_are_scores_and_characters(chain):
     golden = json.loads((chain.bundle / GOLDEN).read_text())
     kept = golden["targets"]["onnxruntime"]["logits"]
     found = [from_numbers(np.array(one, dtype=np.float32)) for one in kept]
-    assert found == Engine.open(chain.bundle)(golden["texts"]) or _close(found, golden, chain)
-
-
-def _close(found, golden, chain):
     answers = Engine.open(chain.bundle)(golden["texts"])
+    in_float = Engine.from_onnx(chain.root / "exported", (), 32, kind="translation")
+    assert [one.text for one in found] == [one.text for one in answers]
+    assert [one.text for one in found] == [one.text for one in in_float(golden["texts"])]
     tolerance = golden["targets"]["onnxruntime"]["tolerance"]
-    pairs = zip(found, answers, strict=True)
-    return all(abs(one.score - other.score) <= tolerance for one, other in pairs)
+    scores = [[one.score for one in some] for some in (found, answers)]
+    np.testing.assert_allclose(*scores, atol=tolerance)
+
+
+def test_a_golden_text_that_is_written_otherwise_fails_the_selftest(chain, tmp_path):
+    """Even where its score is the same."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(chain.bundle, bundle)
+    golden = json.loads((bundle / GOLDEN).read_text())
+    golden["targets"]["onnxruntime"]["logits"][0][1][0] += 1
+    (bundle / GOLDEN).write_text(json.dumps(golden))
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["sha256"][GOLDEN] = hash_file(bundle / GOLDEN)
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+    assert not selftest(bundle).passed
+
+
+def test_golden_texts_are_those_that_all_write_alike(chain):
+    others = [Engine.open(chain.bundle), Engine.open(chain.bundle)]
+    assert len(_written_alike(others, ["a dull film", "a superb plot"])) == 2
+    others[1]._language = language_with(chain, max_tokens=1)
+    with pytest.raises(BundleError, match="none of 2 validation texts is written by the float"):
+        _written_alike(others, ["a dull film", "a superb plot"])
 
 
 def test_an_engine_needs_the_other_language(chain, tmp_path):

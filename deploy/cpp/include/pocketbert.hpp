@@ -126,11 +126,18 @@ struct Answer {
   std::vector<Candidate> candidates;  // the best parts of the context, the best first
 };
 
-using AnyAnswer = std::variant<Classification, Labels, Number, Embedding, Entities, Answer>;
+struct Translation {
+  std::string text;  // in the other language
+  float score;       // mean log-probability of its tokens, the end included; 0 is certain
+};
+
+using AnyAnswer =
+    std::variant<Classification, Labels, Number, Embedding, Entities, Answer, Translation>;
 
 struct Options {
   std::string target;  // a target's name; empty: the first that this machine can run
   int threads = 0;     // of one inference; 0: what the bundle was built for
+  int beams = 0;       // followed at once where a text is written; 0: what the recipe said
 };
 
 // A verified bundle, opened on this machine. Copies share one model; all members may be called
@@ -157,7 +164,8 @@ class Engine {
   std::vector<Classification> run(const std::vector<std::string>& texts,
                                   std::size_t batch_size = 1) const;
 
-  // One row of logits per text, where a bundle answers single texts as a whole.
+  // One row of logits per text, where a bundle answers single texts as a whole; of a text that is
+  // written its score and its code points.
   std::vector<std::vector<float>> logits(const std::vector<std::string>& texts,
                                          std::size_t batch_size = 1) const;
 

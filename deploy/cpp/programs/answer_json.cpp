@@ -52,6 +52,10 @@ struct ToJson {
     return json;
   }
 
+  Json operator()(const pocketbert::Translation& answer) const {
+    return {{"text", answer.text}, {"score", answer.score}};
+  }
+
   static Json part(const pocketbert::Span& span, float score) {
     return {{"text", span.text}, {"start", span.start}, {"end", span.end}, {"score", score}};
   }

@@ -15,7 +15,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kUsage =
-    "usage: pocketbert-run BUNDLE [--json] [--target NAME] [--threads N] [--batch-size N] < lines\n"
+    "usage: pocketbert-run BUNDLE [--json] [--target NAME] [--threads N] [--batch-size N] [--beams N]\n"
+    "           < lines\n"
     "       pocketbert-run --selftest BUNDLE [--target NAME]\n"
     "\n"
     "Prints one JSON object per line of the standard input, in their order. A line is a text; where\n"
@@ -31,6 +32,7 @@ constexpr const char* kUsage =
     "  question-answering                {\"text\", \"start\", \"end\", \"score\", \"answerable\", "
     "\"candidates\"}\n"
     "  sentence-similarity and retrieval {\"vector\"}\n"
+    "  translation                       {\"text\", \"score\"}; --beams N follows N beginnings at once\n"
     "\n"
     "\"start\" and \"end\" count characters (code points), as Python does.\n"
     "Exit codes: 0 done, 1 the self-test failed, 2 an error, which is said in one sentence.\n";
@@ -77,6 +79,8 @@ Command parse(const std::vector<std::string>& arguments) {
       command.options.target = value();
     } else if (argument == "--threads") {
       command.options.threads = number(argument, value());
+    } else if (argument == "--beams") {
+      command.options.beams = number(argument, value());
     } else if (argument == "--batch-size") {
       command.batch_size = static_cast<std::size_t>(number(argument, value()));
     } else if (argument.rfind("--", 0) == 0 || !command.bundle.empty()) {

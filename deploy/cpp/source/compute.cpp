@@ -71,6 +71,11 @@ std::vector<Logits> Engine::Parts::run(const std::vector<Encoding>& rows,
     const auto first = rows.begin() + static_cast<std::ptrdiff_t>(start);
     const Batch batch = padded({first, first + static_cast<std::ptrdiff_t>(size)},
                                tokenizer.pad_id());
+    if (writer) {
+      std::vector<Logits> texts = writer->write(batch);
+      std::move(texts.begin(), texts.end(), std::back_inserter(found));
+      continue;
+    }
     const std::vector<float> values = runner->run(batch);
     const std::size_t places = task->per_word() ? batch.length : 1;
     const std::size_t columns = labels.empty() ? values.size() / (size * places) : labels.size();

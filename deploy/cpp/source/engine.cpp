@@ -36,9 +36,20 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
     throw Error("the manifest reads pairs in windows, expected their head or their tail; build the "
                 "bundle again");
   }
-  return std::make_shared<Parts>(
-      Parts{std::move(tokenizer), runtime_named(target.runtime)(bundle, target, threads),
-            make_task(manifest), manifest.task, manifest.pairs, manifest.labels, description});
+  std::unique_ptr<const Task> task = make_task(manifest);
+  std::unique_ptr<Runner> runner;
+  std::unique_ptr<const Writer> writer;
+  if (task->generates()) {
+    writer = std::make_unique<const Writer>(bundle, target, threads, options.beams);
+  } else if (options.beams != 0) {
+    throw Error("beams is " + std::to_string(options.beams) + ", expected none: the task '" +
+                manifest.task + "' writes no texts");
+  } else {
+    runner = runtime_named(target.runtime)(bundle, target, threads);
+  }
+  return std::make_shared<Parts>(Parts{std::move(tokenizer), std::move(runner), std::move(writer),
+                                       std::move(task), manifest.task, manifest.pairs,
+                                       manifest.labels, description});
 }
 
 // Of each of a text's windows alone, and pooled.

@@ -11,6 +11,7 @@
 #include "pocketbert.hpp"
 #include "runner.hpp"
 #include "task.hpp"
+#include "writer.hpp"
 
 namespace pocketbert {
 
@@ -25,7 +26,8 @@ void check_count(std::size_t logits, std::size_t texts, std::size_t expected_eac
 
 struct Engine::Parts {
   Tokenizer tokenizer;
-  std::unique_ptr<Runner> runner;
+  std::unique_ptr<Runner> runner;        // one of both, by the task
+  std::unique_ptr<const Writer> writer;  // of texts
   std::unique_ptr<const Task> task;
   std::string kind;
   bool pairs;

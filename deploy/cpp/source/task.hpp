@@ -50,6 +50,9 @@ class Task {
   // A model answers for every token, not for the text.
   virtual bool per_word() const { return false; }
 
+  // A model writes the answer token by token; what stands for logits is of its own size.
+  virtual bool generates() const { return false; }
+
   virtual Reading read(const Tokenizer::Parts& tokenizer, const Text& text) const;
 
   // Makes those of a text of those of each of its inputs: a row, or a row for every token.
@@ -81,5 +84,6 @@ std::unique_ptr<const Task> make_question_answering(const Manifest& manifest);
 std::unique_ptr<const Task> make_text_classification(const Manifest& manifest);
 std::unique_ptr<const Task> make_text_regression(const Manifest& manifest);
 std::unique_ptr<const Task> make_token_classification(const Manifest& manifest);
+std::unique_ptr<const Task> make_translations(const Manifest& manifest);
 
 }  // namespace pocketbert

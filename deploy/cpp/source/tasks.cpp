@@ -19,6 +19,7 @@ const std::map<std::string, Make> kTasks = {
     {"text-regression", make_text_regression},
     {"text-retrieval", make_embeddings},
     {"token-classification", make_token_classification},
+    {"translation", make_translations},
 };
 
 }  // namespace

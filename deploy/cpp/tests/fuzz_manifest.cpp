@@ -1,4 +1,5 @@
-// Fuzzes what reads JSON: a document is a manifest, a tokenizer that then encodes, or an Error.
+// Fuzzes what reads JSON: a document is a manifest, a tokenizer that then encodes, one that decodes,
+// or an Error.
 
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include "json_value.hpp"
 #include "manifest.hpp"
 #include "pocketbert.hpp"
+#include "target_tokenizer.hpp"
 #include "tokenizer.hpp"
 #include "tokenizer_file.hpp"
 
@@ -22,6 +24,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view second = "[SEP] b";
     parts.encode(document, nullptr);
     parts.encode("a [SEP]  \xC3\x89tude", &second);
+  } catch (const pocketbert::Error&) {
+  }
+  try {
+    const auto root = pocketbert::JsonValue::parse(document, "tokenizer.json", "one", "try again");
+    pocketbert::TargetTokenizer(root).decode({0, 1, 2, 3, 4, 5, 6, 7, 4, -1});
   } catch (const pocketbert::Error&) {
   }
   return 0;

@@ -9,8 +9,8 @@
 #include "softmax.hpp"
 #include "task.hpp"
 #include "tokens.hpp"
-#include "unicode.hpp"
 #include "utf8.hpp"
+#include "whitespace.hpp"
 
 namespace pocketbert {
 namespace {
@@ -46,17 +46,8 @@ std::vector<TokenSpan> best_spans(const Logits& logits, std::size_t count) {
   return spans;
 }
 
-// What Python's str.strip takes for space, too.
-bool is_blank(const std::string& text) {
-  for (std::size_t position = 0; position < text.size();) {
-    const char32_t c = utf8::next(text, position);
-    if (!unicode::is_whitespace(c) && (c < 0x1C || c > 0x1F)) return false;
-  }
-  return true;
-}
-
 void check_not_blank(const std::string& text, const char* name) {
-  if (!is_blank(text)) return;
+  if (!stripped(text).empty()) return;
   throw Error(std::string("the ") + name +
               " is empty, expected a question and the text that it is about");
 }
