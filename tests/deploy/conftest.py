@@ -24,7 +24,6 @@ from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.export import export_onnx
 
-
 SHAPE: dict[str, Any] = {
     "vocab_size": 300,  # large enough that its table counts as one
     "hidden_size": 64,

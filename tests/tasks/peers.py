@@ -2,9 +2,9 @@
 
 Every answer becomes scores by name, so that all are compared in one way. Of transformers the
 pipeline is taken where it has one for the kind of task; version 5 has none for questions and for
-translations, and never had one for vectors: there its tokenizer and its model are, with the rules of
-run_squad.py and of sentence-transformers, and its own generate(). Nothing of ours reads these texts
-but the loader of the weights.
+translations, and never had one for vectors: there its tokenizer and its model are, with the rules
+of run_squad.py and of sentence-transformers, and its own generate(). Nothing of ours reads these
+texts but the loader of the weights.
 """
 
 import json

@@ -115,7 +115,11 @@ def test_as_many_beams_as_tokens(cpp, wild, texts):
 
 @pytest.mark.parametrize("scheme", ["never", "always", "first"])
 def test_tokens_become_the_text_that_the_library_makes_of_them(cpp, tmp_path, scheme):
-    said = ["a film  of 漢字, caf\u00e9 \U0001f3ac!", "\u2581 \u00a0x", "打开 文件 - 打开 「确定」。"]
+    said = [
+        "a film  of 漢字, caf\u00e9 \U0001f3ac!",
+        "\u2581 \u00a0x",
+        "打开 文件 - 「确定」。",
+    ]
     made = train_target_tokenizer(said * 3, 60)
     made._tokenizer.add_tokens(["\x1c", "\u3000", " two "])  # not special: they are text
     made._tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme)
