@@ -98,7 +98,7 @@ def test_every_search_writes_what_python_writes(cpp, wild, texts, beams, batch_s
     greedy = [one.text for one in Engine.open(wild)(texts)]
     others = sum(one["text"] != other for one, other in zip(theirs, greedy, strict=True))
     assert (others > len(texts) / 4) == (beams > 1)
-    assert len({len(one["text"]) for one in theirs}) > 3
+    assert len({len(one["text"]) for one in theirs}) > 2
 
 
 def test_int8_with_beams_writes_what_python_writes(cpp, chain, texts):
@@ -196,13 +196,11 @@ def test_an_encoder_in_the_decoder_s_place_is_refused(cpp, wild, tmp_path):
 
 
 def test_a_tokenizer_of_another_decoder_is_refused(cpp, wild, tmp_path):
-    def other(path: Path) -> None:
-        train_target_tokenizer(["a film"], 20).save(path.parent)
-
-    bundle = edited(wild, tmp_path, TARGET_TOKENIZER, other)
+    smaller = train_target_tokenizer(["a film"], 20)
+    bundle = edited(wild, tmp_path, TARGET_TOKENIZER, lambda path: smaller.save(path.parent))
     done = run(cpp / "pocketbert-run", bundle, lines="a film\n")
     assert done.returncode == 2
-    assert "expected 10 for each, one a token" in done.stderr
+    assert f"expected {smaller.size} for each, one a token" in done.stderr
 
 
 @pytest.mark.parametrize(
