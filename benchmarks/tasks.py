@@ -91,7 +91,7 @@ def beside(run: Path, kind: str) -> dict[str, Any]:
     splits = [load_split(stages["data"], name).texts for name in ("test", "validation", "train")]
     texts = [text for split in splits for text in split][:TEXTS]
     asked = Asked(
-        stages.get("distill", stages.get("distill-translator")) / "model",
+        stages["distill" if "distill" in stages else "distill-translator"] / "model",
         data.max_length,
         texts,
         read_thresholds(exported),

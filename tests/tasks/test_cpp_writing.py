@@ -61,7 +61,7 @@ def texts(chain) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def wild(chain, tmp_path_factory) -> Path:
+def wild(chain, tmp_path_factory):
     """A bundle in FP32 whose likeliest token at once is seldom the best in the end."""
     root = tmp_path_factory.mktemp("wild")
     translator = open_translator(chain.root / "pruned/model")
