@@ -14,7 +14,7 @@ from .fetch import fetch_model
 from .folder import ModelDescription, load_checkpoint, load_tokenizer, save_model
 from .predictions import logits_of
 from .summary import summarize
-from .training import Judge, fit, forget_checkpoints
+from .training import Judge, OwnRate, fit, forget_checkpoints
 
 
 def fine_tune(
@@ -45,6 +45,7 @@ def fine_tune(
         folder=out / "checkpoints",
         title="Fine-tune teacher",
         chosen_by=judge,
+        own_rates=_own_rates(model, config),
     )
     save_model(
         model,
@@ -62,6 +63,15 @@ def fine_tune(
     )
     forget_checkpoints(out / "checkpoints")
     return summarize(model, result, len(validation))
+
+
+def _own_rates(model: PreTrainedModel, config: TeacherConfig) -> list[OwnRate]:
+    """Give the new head, which is all outside of the encoder, the rate that it is to have."""
+    if config.head_learning_rate is None:
+        return []
+    encoder = set(model.base_model.parameters())
+    head = [parameter for parameter in model.parameters() if parameter not in encoder]
+    return [OwnRate(head, config.head_learning_rate)]
 
 
 class _WithLoss(nn.Module):

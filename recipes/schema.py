@@ -147,6 +147,11 @@ def _data_problems(recipe: Recipe) -> Iterator[str]:
                 f"{name}.decoder is a section, expected none (null) where task.kind is "
                 f"{recipe.task.kind!r}, which writes no texts"
             )
+        if teacher.head_learning_rate is not None and not kind.new_head:
+            yield (
+                f"{name}.head_learning_rate is {teacher.head_learning_rate:g}, expected none "
+                f"(null) where task.kind is {recipe.task.kind!r}, whose teacher gets no new head"
+            )
     if kind.vectors:
         yield from _vector_problems(recipe)
     elif recipe.data.columns.pair is not None:

@@ -35,6 +35,11 @@ class TaskKind:
     generates: bool = False
     problem_type: str | None = None
 
+    @property
+    def new_head(self) -> bool:
+        """Whether the teacher gets a head for the task's labels, with new weights."""
+        return self.labelled and not self.vectors and not self.generates
+
 
 TASK_KINDS = {
     "text-classification": TaskKind(

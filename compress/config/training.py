@@ -90,9 +90,22 @@ class TeacherConfig:
         training: Fine-tuning on the task's labels; none where its vectors are learned from, which
             are taken as they are.
         decoder: What writes the answer, where that is a text.
+        head_learning_rate: Peak of the new head's own schedule; None is that of `training`. A head
+            on states that hardly differ, such as the last ones of a sentence encoder, has to become
+            large, which takes it long at the rate of weights that are good already.
     """
 
     __pydantic_config__ = STRICT
     model: Source
     training: TrainingConfig | None
     decoder: DecoderConfig | None = field(default=None, metadata=ADDED_LATER)
+    head_learning_rate: float | None = field(default=None, metadata=ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        if self.head_learning_rate is not None:
+            check_positive("head_learning_rate", self.head_learning_rate)
+            check(
+                self.head_learning_rate < 0.1,
+                f"head_learning_rate is {self.head_learning_rate:g}, expected below 0.1 (1e-3 to "
+                "5e-3 is usual)",
+            )
