@@ -1,17 +1,19 @@
-"""Templates of Home Assistant's voice commands, and the sentences that they stand for."""
+"""Templates of Home Assistant's voice commands, and the sentences that they stand for.
+
+hassil, which reads them, is imported where it is needed, so that `fetch_templates` can say that it
+is missing.
+"""
 
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hassil import expression as parts
-from hassil.parse_expression import parse_sentence
-
 from pocketbert.compress.config import PypiSource
-from pocketbert.compress.errors import DataError
+from pocketbert.compress.errors import DataError, UserError
 from pocketbert.compress.fetch import fetch_pypi
 
 from .load import load_catalogue
@@ -52,9 +54,13 @@ class Grammar:
         return Sentence(" ".join(said.text.split()), said.lists)
 
     def _read(self, template: str, draw: random.Random) -> Sentence:
+        from hassil.parse_expression import parse_sentence
+
         return self._say(parse_sentence(template).expression, draw)
 
-    def _say(self, part: parts.Expression, draw: random.Random) -> Sentence:
+    def _say(self, part: Any, draw: random.Random) -> Sentence:
+        from hassil import expression as parts
+
         match part:
             case parts.TextChunk():
                 return Sentence(str(part.original_text))
@@ -110,7 +116,18 @@ def templates_by_intent(content: Mapping[str, Any]) -> Iterator[tuple[str, list[
 
 
 def fetch_templates() -> Path:
-    """Return the folder of the package's templates, a JSON file for each language."""
+    """Return the folder of the package's templates, a JSON file for each language.
+
+    Raises:
+        UserError: hassil, which is to read them, is not installed.
+    """
+    try:
+        import_module("hassil")
+    except ImportError as error:
+        raise UserError(
+            f"the templates of {SOURCE} need hassil, which is not installed, expected the intents "
+            "extra; run pip install 'pocketbert[intents]'"
+        ) from error
     source = load_catalogue(Path(__file__).parent)[SOURCE]
     assert isinstance(source, PypiSource)
     return fetch_pypi(source)

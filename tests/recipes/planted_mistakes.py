@@ -173,6 +173,12 @@ PLANTED = {
         "  model:",
         f"small.yaml:14: teacher.model is empty, expected {SOURCE}",
     ),
+    "a head that learns too fast": (
+        "  model: hf:bert-base-uncased",
+        "  model: hf:bert-base-uncased\n  head_learning_rate: 1",
+        "small.yaml:15: teacher.head_learning_rate is 1, expected below 0.1 (1e-3 to 5e-3 is "
+        "usual)",
+    ),
     "missing value": (
         "    learning_rate: 1e-4\n",
         "",

@@ -1,5 +1,6 @@
 """Scripts that make data: what they say of a mistake."""
 
+import os
 import subprocess
 import sys
 
@@ -8,9 +9,11 @@ import pytest
 SCRIPTS = ("make_headlines", "make_help_pairs", "make_intents", "make_questions", "make_slots")
 
 
-def run(script, *arguments):
+def run(script, *arguments, environment=None):
     command = [sys.executable, "-m", f"pocketbert.recipes.{script}", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | (environment or {})
+    )
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -35,3 +38,16 @@ def test_a_missing_file_and_a_wrong_one_are_a_sentence(tmp_path):
     assert wrong.stderr.startswith("error: ")
     assert wrong.stderr.count("\n") == 1
     assert not any((tmp_path / "pairs").glob("*"))
+
+
+@pytest.mark.parametrize("script", ["make_intents", "make_slots"])
+def test_a_missing_library_is_a_sentence(script, tmp_path):
+    (tmp_path / "hassil.py").write_text("raise ModuleNotFoundError('no hassil', name='hassil')")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = run(script, tmp_path / "made", environment={"PYTHONPATH": path})
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: the templates of home-assistant-intents need hassil, which is not installed, "
+        "expected the intents extra; run pip install 'pocketbert[intents]'\n"
+    )
+    assert not (tmp_path / "made").exists()

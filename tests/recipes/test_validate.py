@@ -48,6 +48,21 @@ def test_says_what_is_wrong(mistake, write):
     assert len(caught.value.problems) == 1
 
 
+@pytest.mark.parametrize("kind", ["text-retrieval", "masked-language-model"])
+def test_a_rate_is_refused_where_there_is_no_new_head(kind, write):
+    rate = (
+        "  model: hf:bert-base-uncased",
+        "  model: hf:bert-base-uncased\n  head_learning_rate: 1e-3",
+    )
+    plain = ("  kind: text-classification\n  labels: [negative, positive]\n", f"  kind: {kind}\n")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(rate, plain))
+    assert (
+        "small.yaml:14: teacher.head_learning_rate is 0.001, expected none (null) where task.kind "
+        f"is {kind!r}, whose teacher gets no new head"
+    ) in caught.value.problems
+
+
 def test_sections_behind_the_teacher_are_refused_where_a_task_ends_with_it(write):
     kind = ("  kind: text-classification\n  labels: [negative, positive]\n", f"  kind: {PLAIN}\n")
     with pytest.raises(RecipeError) as caught:

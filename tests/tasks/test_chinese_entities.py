@@ -1,5 +1,7 @@
 """Entities in Chinese, from tagged words to answers, with a tokenizer that cuts at spaces only."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -58,20 +60,46 @@ def checkpoint(tmp_path):
     return tmp_path / "checkpoint"
 
 
-def test_names_are_found_in_text_without_spaces(checkpoint, tmp_path):
-    table = tmp_path / "tagged.txt"
-    table.write_text(
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "tagged.txt"
+    path.write_text(
         "\n".join(
             f"{first}/t {person[0]}/nr {person[1]}/nr {second}/v {place}/ns 。/w"
             for first in WORDS for person in PEOPLE for second in WORDS for place in PLACES
         )
     )  # fmt: skip
-    folders = {name: tmp_path / name for name in ("data", "teacher", "trimmed", "exported")}
+    return path
+
+
+@pytest.fixture
+def data(table, tmp_path):
+    out = tmp_path / "data"
+    out.mkdir()
+    config = DataConfig(train=str(table), validation=0.2, test=0.2, format="tagged", block=4)
+    prepare_data(config=config, task=TASK, out=out)
+    return out
+
+
+def test_a_head_of_its_own_rate_learns_from_states_that_hardly_differ(checkpoint, data, tmp_path):
+    """As those of a sentence encoder do, whose words all have the sentence's meaning in the end."""
+    model = BertModel.from_pretrained(checkpoint)
+    with torch.no_grad():
+        model.encoder.layer[-1].output.LayerNorm.weight.mul_(0.1)
+    model.save_pretrained(checkpoint)
+    training = replace(LEARNT, epochs=2, learning_rate=1e-3)
+    found = {}
+    for rate in (None, 3e-2):
+        config = TeacherConfig(model=str(checkpoint), training=training, head_learning_rate=rate)
+        summary = train_teacher(config=config, seed=0, data=data, out=tmp_path / f"teacher-{rate}")
+        found[rate] = summary["validation_f1"]
+    assert found[None] < 0.5 < 0.8 < found[3e-2]
+
+
+def test_names_are_found_in_text_without_spaces(checkpoint, table, data, tmp_path):
+    folders = {name: tmp_path / name for name in ("teacher", "trimmed", "exported")}
     for folder in folders.values():
         folder.mkdir()
-    data = folders["data"]
-    config = DataConfig(train=str(table), validation=0.2, test=0.2, format="tagged", block=4)
-    prepare_data(config=config, task=TASK, out=data)
     training = TeacherConfig(model=str(checkpoint), training=LEARNT)
     summary = train_teacher(config=training, seed=0, data=data, out=folders["teacher"])
     assert summary["validation_f1"] > 0.9
