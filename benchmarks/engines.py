@@ -11,24 +11,27 @@ environment of its own. `--ours MODEL/NAME=BUNDLE[:TARGET]`, any number of times
 run; a model without one gets a bundle that is compiled here.
 
 A model's figures at a thread count stay in the work folder and are not measured again, unless what
-is asked changes or `--again` is given.
+is asked changes or `--again` is given. `--prepare` does what needs no idle machine: it builds the
+engines and compares their answers with PyTorch's; the next run finds that done and only times.
 """
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from engine_peers.contestants import PEERS, Contestant, contestants
 from engine_peers.models import make_source, random_base, size_of
-from engine_peers.race import race
+from engine_peers.race import compare_answers, race
 from engine_peers.setup import ENVIRONMENTS
 from engine_peers.verdict import bars, draw, summary
 from report import RESULTS, environment, write_results
 
-from pocketbert.eval.roofline import least_ms, measure_peaks
+from pocketbert.eval.roofline import Peaks, least_ms, measure_peaks
 
 POINTS = ("1x16", "1x32", "1x128", "1x384", "8x128", "mix")
 MODELS = ("student", "teacher", "base")
@@ -50,25 +53,56 @@ NOTES = (
 
 def main() -> None:
     options = parse()
-    peaks = {threads: measure_peaks(threads) for threads in options.threads}
+    peaks = {} if options.prepare else {number: measure_peaks(number) for number in options.threads}
     for model in options.models:
         work = options.work / model
         source = make_source(stage_of(model, options), options.data, work)
         racers, missing = contestants(model, source, work, options)
+        for name, why in missing.items():
+            print(f"{model} without {name}: {why}", flush=True)
         size = size_of(Path(source["exported"]), work)
+        texts = options.random_texts if model == "base" else options.agreement_texts
+        asked = {"engines": {racer.name: racer.setup for racer in racers}, "texts": texts}
         for threads in options.threads:
-            path = work / f"race-{threads}.json"
-            asked = what_is_asked(racers, options)
-            if not options.again and path.is_file() and read(path)["asked"] == asked:
+            compare = partial(compare_answers, racers, threads, model == "base", texts, work)
+            answers = kept(work / f"agreement-{threads}.json", asked, options.again, compare)
+            if options.prepare:
                 continue
-            found = race(racers, threads, model == "base", work, options)
-            found |= {"asked": asked, "missing": missing, "size": size, "model": model}
-            found |= {"threads": threads, "titles": {one.name: one.title for one in racers}}
-            found |= {"roofline": asdict(peaks[threads]), "environment": environment()}
-            macs = np.array(size["macs"], dtype=np.float64)
-            found["floor_ms"] = float(least_ms(peaks[threads], macs, size["weights"], "int8"))
-            save(path, found)
-        write(options)
+            about = {"missing": missing, "size": size, "model": model, "threads": threads}
+            measure = partial(time_engines, racers, answers, about, peaks[threads], work, options)
+            timed = asked | {"points": list(options.points), "rounds": options.rounds}
+            kept(work / f"race-{threads}.json", timed, options.again, measure)
+        if not options.prepare:
+            write(options)
+
+
+def kept(
+    path: Path, asked: dict[str, Any], again: bool, measure: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What was found before when the same was asked; else it is measured now, and kept."""
+    if not again and path.is_file() and (before := read(path))["asked"] == asked:
+        found: dict[str, Any] = before
+        return found
+    found = measure() | {"asked": asked}
+    save(path, found)
+    return found
+
+
+def time_engines(
+    racers: list[Contestant],
+    answers: dict[str, Any],
+    about: dict[str, Any],
+    peaks: Peaks,
+    work: Path,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """All that is known of the engines of a model at a thread count."""
+    found = race(racers, about["threads"], answers["failed"], work, options)
+    found |= about | {"agreement": answers["agreement"]}
+    found |= {"titles": {one.name: one.title for one in racers}}
+    found |= {"roofline": asdict(peaks), "environment": environment()}
+    macs = np.array(about["size"]["macs"], dtype=np.float64)
+    return found | {"floor_ms": float(least_ms(peaks, macs, about["size"]["weights"], "int8"))}
 
 
 def parse() -> argparse.Namespace:
@@ -89,6 +123,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--agreement-texts", type=int, default=1000)
     parser.add_argument("--random-texts", type=int, default=64, help="for random weights")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--prepare", action="store_true", help="all but the timing")
     parser.add_argument(
         "--name", default="engines", help="of the results; one a kind of machine, for they differ"
     )
@@ -115,15 +150,6 @@ def stage_of(model: str, options: argparse.Namespace) -> Path:
     if stage is None:
         raise SystemExit(f"--{model} is missing, expected its folder, or --models without {model}")
     return stage
-
-
-def what_is_asked(racers: list[Contestant], options: argparse.Namespace) -> dict[str, Any]:
-    """What decides whether figures that are there already answer the question."""
-    return {
-        "engines": {racer.name: racer.setup for racer in racers},
-        "points": list(options.points),
-        "rounds": options.rounds,
-    }
 
 
 def write(options: argparse.Namespace) -> None:

@@ -52,34 +52,57 @@ class Worker:
         return answer
 
 
+def compare_answers(
+    contestants: list[Contestant], threads: int, random_weights: bool, texts: int, work: Path
+) -> dict[str, Any]:
+    """How near each engine's answers are to PyTorch's; needs no idle machine.
+
+    Returns:
+        `agreement`: by engine, with the FP32 logits of PyTorch; `failed`: by engine why it fell
+        out.
+    """
+    failed: dict[str, str] = {}
+    requests = requests_of(f"first{texts}", work / "texts")
+    with ExitStack() as stack:
+        workers = [stack.enter_context(started(one, work, threads)) for one in contestants]
+        opened(workers, failed, threads)
+        agreement = agreements(workers, failed, requests, random_weights)
+    return {"agreement": agreement, "failed": failed}
+
+
 def race(
     contestants: list[Contestant],
     threads: int,
-    random_weights: bool,
+    fell_out: dict[str, str],
     work: Path,
     options: Namespace,
 ) -> dict[str, Any]:
     """Measure all points.
 
+    Args:
+        contestants: Who takes part.
+        threads: Of each engine.
+        fell_out: By engine why it could not answer; these are not timed.
+        work: Folder of the model.
+        options: Points and rounds.
+
     Returns:
-        `raw`: by point and engine the times in ms, one list a round; `agreement`: by engine, with
-        the FP32 logits of PyTorch; `open_ms`; `failed`: by engine why it fell out.
+        `raw`: by point and engine the times in ms, one list a round; `open_ms`; `failed`: by engine
+        why it fell out.
     """
-    texts = work / "texts"
-    failed: dict[str, str] = {}
+    failed = dict(fell_out)
     with ExitStack() as stack:
-        workers = []
-        for contestant in contestants:
-            log = work / f"{contestant.name.replace('/', '-')}-{threads}.log"
-            worker = stack.enter_context(started(contestant, log, threads))
-            workers.append(worker)
+        workers = [
+            stack.enter_context(started(one, work, threads))
+            for one in contestants
+            if one.name not in failed
+        ]
         open_ms = opened(workers, failed, threads)
-        agreement = agreements(workers, failed, texts, random_weights, options)
         raw: dict[str, Any] = {}
         for point in options.points:
             print(f"{work.name}, {threads} threads, {point}", flush=True)
-            raw |= take_turns(workers, failed, point, texts, options)
-    return {"raw": raw, "agreement": agreement, "open_ms": open_ms, "failed": failed}
+            raw |= take_turns(workers, failed, point, work / "texts", options)
+    return {"raw": raw, "open_ms": open_ms, "failed": failed}
 
 
 def opened(workers: list[Worker], failed: dict[str, str], threads: int) -> dict[str, float]:
@@ -112,21 +135,16 @@ def each(
 
 
 def agreements(
-    workers: list[Worker],
-    failed: dict[str, str],
-    texts: Path,
-    random_weights: bool,
-    options: Namespace,
+    workers: list[Worker], failed: dict[str, str], requests: Path, random_weights: bool
 ) -> dict[str, dict[str, float]]:
     """How near each engine's answers are to those of PyTorch in FP32.
 
     Real weights: the share of texts with the same label. Random weights have no labels to speak
     of, so there it is the cosine of all logits. Both with the relative error of the logits.
     """
-    count = options.random_texts if random_weights else options.agreement_texts
-    requests = str(requests_of(f"first{count}", texts).resolve())
+    asked = str(requests.resolve())
     logits = each(
-        workers, failed, lambda w: np.array(w.ask(command="answer", requests=requests)["logits"])
+        workers, failed, lambda w: np.array(w.ask(command="answer", requests=asked)["logits"])
     )
     reference = logits[REFERENCE]
     return {
@@ -180,11 +198,12 @@ def take_turns(
 
 
 @contextmanager
-def started(contestant: Contestant, log: Path, threads: int) -> Iterator[Worker]:
+def started(contestant: Contestant, work: Path, threads: int) -> Iterator[Worker]:
     """Run a worker until the block ends."""
+    log = work / f"{contestant.name.replace('/', '-')}-{threads}.log"
     limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
     # What torch.compile made is found again by the next run.
-    kept = {"TORCHINDUCTOR_CACHE_DIR": str((log.parent / "inductor").resolve())}
+    kept = {"TORCHINDUCTOR_CACHE_DIR": str((work / "inductor").resolve())}
     with log.open("w") as said:
         process = subprocess.Popen(
             [contestant.python, "-m", "engine_peers.worker"],

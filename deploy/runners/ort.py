@@ -60,6 +60,8 @@ class OrtRunner:
                 f"{onnxruntime.__version__} or older"
             ) from error
         self._inputs = [node.name for node in self._session.get_inputs()]
+        # Asked for by name: without names ONNX Runtime's wrapper collects them at every call.
+        self._outputs = [node.name for node in self._session.get_outputs()]
 
     def shape_of(self, name: str) -> list[Any]:
         """Return the dimensions of an input; those that vary are names."""
@@ -72,7 +74,7 @@ class OrtRunner:
     def run_all(self, inputs: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:
         """Compute all outputs, in the order of the graph."""
         found: list[NDArray[np.float32]] = self._session.run(
-            None, {name: inputs[name] for name in self._inputs}
+            self._outputs, {name: inputs[name] for name in self._inputs}
         )
         return found
 

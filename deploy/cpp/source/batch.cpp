@@ -1,8 +1,15 @@
 #include "batch.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pocketbert {
+
+Batch batch_of(Encoding&& encoding) {
+  const std::size_t length = encoding.ids.size();
+  return {1, length, std::move(encoding.ids), std::vector<std::int64_t>(length, 1),
+          std::move(encoding.type_ids)};
+}
 
 Batch padded(const std::vector<Encoding>& encodings, std::int64_t pad_id) {
   Batch batch{};

@@ -18,6 +18,9 @@ struct Batch {
   std::vector<std::int64_t> token_type_ids;
 };
 
+// One text, whose tokens are not copied.
+Batch batch_of(Encoding&& encoding);
+
 // Padded at the end to the longest text.
 Batch padded(const std::vector<Encoding>& encodings, std::int64_t pad_id);
 

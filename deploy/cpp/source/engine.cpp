@@ -55,15 +55,14 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
 // Of each of a text's windows alone, and pooled.
 std::vector<float> Engine::Parts::logits(std::string_view text) const {
   std::vector<float> computed;
-  std::size_t rows = 0;
-  for (const Encoding& encoding : tokenizer.windows(text)) {
-    const std::vector<float> some = runner->run(padded({encoding}, tokenizer.pad_id()));
+  std::vector<Encoding> windows = tokenizer.windows(text);
+  for (Encoding& window : windows) {
+    const std::vector<float> some = runner->run(batch_of(std::move(window)));
     check_count(some.size(), 1, labels.size());
     computed.insert(computed.end(), some.begin(), some.end());
-    ++rows;
   }
-  if (rows == 1) return computed;
-  return pooled(computed, {rows}, labels.size(), tokenizer.truncation().window_pooling);
+  if (windows.size() == 1) return computed;
+  return pooled(computed, {windows.size()}, labels.size(), tokenizer.truncation().window_pooling);
 }
 
 Engine::Engine(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}

@@ -144,10 +144,13 @@ Encoding Tokenizer::Parts::encode(std::string_view text, const std::string_view*
 }
 
 std::vector<Encoding> Tokenizer::Parts::windows(std::string_view text) const {
-  if (truncation.keep != Truncation::Keep::windows) return {encode(text, nullptr)};
+  std::vector<Encoding> found;
+  if (truncation.keep != Truncation::Keep::windows) {
+    found.push_back(encode(text, nullptr));  // braces would copy it
+    return found;
+  }
   const std::size_t limit = max_length - special_tokens_in(single);
   const std::vector<std::int64_t> ids = ids_of(text, kAll);
-  std::vector<Encoding> found;
   for (std::size_t start = 0;; start += limit - truncation.window_overlap) {
     const std::size_t end = std::min(start + limit, ids.size());
     const auto at = [&](std::size_t place) {
