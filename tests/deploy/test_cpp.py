@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from pocketbert.compress.errors import BundleError
@@ -300,6 +301,20 @@ def test_more_labels_than_the_model_has_are_refused(program, copy):
     done = run(program, copy, text="the film\n")
     assert done.returncode == 2
     assert "2 logits for 1 texts, expected 3 for each" in done.stderr
+
+
+def test_logits_of_another_type_are_refused(program, copy):
+    model = onnx.load_model(copy / model_of(copy))
+    (logits,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = ["single" if name == logits.name else name for name in node.output]
+    cast = onnx.helper.make_node("Cast", ["single"], [logits.name], to=onnx.TensorProto.DOUBLE)
+    model.graph.node.append(cast)
+    logits.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    edit_file(copy, model_of(copy), model.SerializeToString())
+    done = run(program, copy, text="the film\n")
+    assert done.returncode == 2
+    assert "the model's logits are no float32, expected that" in done.stderr
 
 
 @pytest.mark.parametrize(

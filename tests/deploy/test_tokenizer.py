@@ -15,6 +15,15 @@ def test_pads_to_the_longest_text_whatever_the_file_says(bert):
     assert not encoded["token_type_ids"].any()
 
 
+@pytest.mark.parametrize("text", ["the film is superb", ("dull", "the film"), "film " * 50])
+def test_a_text_alone_is_read_as_in_a_batch(bert, text):
+    tokenizer = Tokenizer(bert.exported / "tokenizer.json", max_length=8)
+    alone, together = tokenizer.encode([text]), tokenizer.encode([text, ""])
+    for name, row in alone.items():
+        assert row.dtype == np.int64
+        np.testing.assert_array_equal(row[0], together[name][0])
+
+
 def test_truncates_to_max_length_and_keeps_the_end_token(bert):
     tokenizer = Tokenizer(bert.exported / "tokenizer.json", max_length=8)
     short = tokenizer.encode(["film"])["input_ids"][0]
