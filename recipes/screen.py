@@ -126,11 +126,20 @@ def ran(run: "Run") -> None:
     else:
         result_table(read_report(run.results))
         gates(run.gates)
+        bundle = run.results / "bundle"
         write(f"report: {run.results / 'report.html'}")
-        write(f"bundle: {run.results / 'bundle'}")
-        write(f'try it: pocketbert predict {run.results / "bundle"} "your text"')
+        write(f"bundle: {bundle}")
+        write(f"try it: pocketbert predict {bundle} {example_text(bundle)}")
     if run.idle:
         write("nothing to do: every stage is cached")
+
+
+def example_text(bundle: Path) -> str:
+    """Return the text that a shell takes for what this bundle reads."""
+    from pocketbert.deploy.bundle import read_bundle
+
+    pairs = read_bundle(bundle, verify="lazy").manifest.pairs
+    return r"$'your text\tits second text'" if pairs else '"your text"'
 
 
 def gates(decided: "Sequence[GateResult]") -> None:

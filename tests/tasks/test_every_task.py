@@ -22,6 +22,7 @@ from pocketbert.eval.config import EvaluateConfig
 from pocketbert.eval.predictions import read_predictions, write_predictions
 from pocketbert.eval.score import Table, measure_table, score
 from pocketbert.eval.tasks import MEASURES
+from pocketbert.recipes.screen import example_text
 
 from .conftest import CASES, prepare, write_rows
 
@@ -161,6 +162,7 @@ def test_single_texts_and_pairs_are_not_mixed_up(chain, engine, tmp_path):
     table = write_rows(tmp_path / "rows.jsonl", [{"text": "a", "pair": "b", "label": "good"}])
     of_two = engine.pairs or chain.case.vectors
     columns = ColumnsConfig(pair=None if of_two else "pair")
+    assert (r"\t" in example_text(chain.bundle)) == bool(engine.pairs)
     with pytest.raises(DataError, match="--pair-column"):
         measure_table(chain.bundle, Table(path=table, columns=columns), config=QUICK)
 
