@@ -16,6 +16,7 @@ from .labelling import UNLABELLED
 from .layer_map import uniform_layers
 from .learner import FollowSchedule, weight_at
 from .tasks.softmax import softened_divergence
+from .teacher_translations import read_translations
 from .translator import (
     learn_translations,
     next_tokens,
@@ -26,7 +27,13 @@ from .translator import (
 
 
 def distill_translator(
-    *, config: DistillConfig, seed: int, data: Path, teacher: Path, out: Path
+    *,
+    config: DistillConfig,
+    seed: int,
+    data: Path,
+    teacher: Path,
+    out: Path,
+    translations: Path | None = None,
 ) -> dict[str, Any]:
     """Cut a student out of the teacher, train it and write `out/model`.
 
@@ -36,6 +43,8 @@ def distill_translator(
         data: Folder of the data stage.
         teacher: Folder of the teacher stage.
         out: Stage folder; may hold the checkpoints of an interrupted try.
+        translations: Folder of the teacher-translations stage, to learn its texts and not the right
+            ones.
 
     Returns:
         Parameters, bytes, steps, and the loss of a token on the validation split.
@@ -63,6 +72,7 @@ def distill_translator(
         out=out,
         title="Distil",
         callbacks=[FollowSchedule(model)],
+        learned=read_translations(translations) if translations else None,
     )
 
 

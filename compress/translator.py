@@ -139,6 +139,7 @@ def learn_translations(
     out: Path,
     title: str,
     callbacks: Sequence[TrainerCallback] = (),
+    learned: list[list[int]] | None = None,
 ) -> dict[str, Any]:
     """Train a translator in place and write `out/model`.
 
@@ -151,11 +152,14 @@ def learn_translations(
         out: Stage folder; may hold the checkpoints of an interrupted try.
         title: Shown with the progress.
         callbacks: Told by the trainer what it does.
+        learned: The translations to learn, as tokens; those of the training split if not given.
 
     Returns:
         Parameters, bytes, steps, and the loss of a token on the validation split.
     """
     train, validation = (translator.examples(data, one) for one in ("train", "validation"))
+    if learned is not None:
+        train = TokenizedExamples(train.input_ids, learned)
     result = fit(
         model,
         train,

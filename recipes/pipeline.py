@@ -37,6 +37,9 @@ STAGES = {
     "teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "further-teacher": Stage("pocketbert.compress.teacher:train_teacher"),
     "teacher-outputs": TEACHER_OUTPUTS,
+    "teacher-translations": Stage(
+        "pocketbert.compress.teacher_translations:translate_with_teacher"
+    ),
     "distill-translator": Stage("pocketbert.compress.distill_translator:distill_translator"),
     "distill": Stage("pocketbert.compress.distill:distill"),
     "latency-table": Stage("pocketbert.deploy.latency_table:measure_latency_table"),
@@ -269,8 +272,20 @@ def _compress_translator(
     """Add the student of a translator, which asks its teacher while it learns."""
     if not recipe.distill:
         return teacher, exported
+    beams = recipe.distill.teacher_beams
+    # Given only where it is wanted, because every argument counts in a stage's fingerprint.
+    written: dict[str, Any] = {}
+    if beams is not None:
+        written["translations"] = made.stage(
+            "teacher-translations", beams=beams, data=data, teacher=teacher
+        )
     model = made.stage(
-        "distill-translator", config=recipe.distill, seed=recipe.seed, data=data, teacher=teacher
+        "distill-translator",
+        config=recipe.distill,
+        seed=recipe.seed,
+        data=data,
+        teacher=teacher,
+        **written,
     )
     return model, made.export("student", "Student, FP32", data, model)
 

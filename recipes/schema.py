@@ -389,6 +389,11 @@ def _writing_problems(recipe: Recipe) -> Iterator[str]:
                 f"distill.student.decoder_layers is {student.decoder_layers}, expected none (null) "
                 f"where task.kind is {kind!r}, which writes no texts"
             )
+        if recipe.distill and recipe.distill.teacher_beams is not None:
+            yield (
+                f"distill.teacher_beams is {recipe.distill.teacher_beams}, expected none (null) "
+                f"where task.kind is {kind!r}, which writes no texts"
+            )
         return
     if recipe.teacher.decoder is None:
         yield (

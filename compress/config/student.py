@@ -11,6 +11,8 @@ from .scores import ScoresConfig
 from .sources import Source
 from .training import TrainingConfig
 
+MOST_BEAMS = 16  # of a teacher that writes
+
 # What `init` says of the checkpoint that the recipe's own `general` section makes.
 GENERAL = "general"
 
@@ -106,14 +108,27 @@ class StudentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig:
-    """The student, what it learns from and for how long."""
+    """The student, what it learns from and for how long.
+
+    Attributes:
+        student: Its shape.
+        objectives: What it learns from.
+        training: For how long.
+        teacher_beams: Where a text is written: the student learns what the teacher writes with so
+            many beams, in place of the right texts (Kim and Rush 2016).
+    """
 
     __pydantic_config__ = STRICT
     student: StudentConfig
     objectives: ObjectivesConfig
     training: TrainingConfig
+    teacher_beams: int | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
+        check(
+            self.teacher_beams is None or 1 <= self.teacher_beams <= MOST_BEAMS,
+            f"teacher_beams is {self.teacher_beams}, expected 1 to {MOST_BEAMS}",
+        )
         if self.student.bilstm is None:
             return
         for name, config in self.objectives.chosen.items():

@@ -129,6 +129,14 @@ MISTAKES = {
         ["distill.student.decoder_layers=1"],
         r"distill\.student\.decoder_layers is 1, expected none .*, which writes no texts",
     ),
+    "beams of a teacher of whole texts": (
+        ["distill.teacher_beams=4"],
+        r"distill\.teacher_beams is 4, expected none .*, which writes no texts",
+    ),
+    "a teacher without beams": (
+        [*TRANSLATION, "distill.teacher_beams=0"],
+        r"distill: teacher_beams is 0, expected 1 to 16",
+    ),
     "a translator without a decoder": (
         [*TRANSLATION, "teacher.decoder=null"],
         "teacher.decoder is missing, expected a section with the keys layers, vocabulary",

@@ -11,10 +11,23 @@ import torch
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from pocketbert.compress.config import (
+    DistillConfig,
+    LabelsConfig,
+    ObjectivesConfig,
+    StudentConfig,
+)
 from pocketbert.compress.data import load_split
+from pocketbert.compress.distill_translator import distill_translator
 from pocketbert.compress.errors import BundleError, DataError, ModelError
 from pocketbert.compress.folder import load_model
 from pocketbert.compress.target_tokenizer import TargetTokenizer, train_target_tokenizer
+from pocketbert.compress.teacher_translations import (
+    TRANSLATIONS,
+    read_translations,
+    translate_with_teacher,
+)
+from pocketbert.compress.translator import open_translator
 from pocketbert.deploy.bundle import GOLDEN, MANIFEST, hash_file, read_bundle
 from pocketbert.deploy.compile import _written_alike, compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
@@ -30,6 +43,8 @@ from pocketbert.deploy.tokenizer import Tokenizer
 from pocketbert.deploy.translator_graphs import ENCODER_INPUTS, Encoder, Step
 from pocketbert.deploy.writing import Language, write
 from pocketbert.eval.tasks import MEASURES
+
+from .conftest import LEARNT
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +251,38 @@ def test_graphs_that_write_otherwise_are_not_exported(chain, tmp_path, monkeypat
     monkeypatch.setattr(translator_graphs, "_attend", forgets)
     with pytest.raises(ModelError, match=r"where PyTorch writes .*, expected the same tokens"):
         export_onnx(out=tmp_path, data=chain.root / "data", model=chain.root / "pruned")
+
+
+def test_a_student_learns_what_its_teacher_writes(chain, tmp_path):
+    """Also where that is wrong: the right texts are not looked at."""
+    data, teacher = chain.root / "data", chain.root / "teacher"
+    written, learned = tmp_path / "written", tmp_path / "learned"
+    written.mkdir()
+    said = translate_with_teacher(beams=2, data=data, teacher=teacher, out=written)
+    found = read_translations(written)
+    translator = open_translator(teacher / "model")
+    right = translator.examples(data, "train").labels
+    share = np.mean([ours == theirs for ours, theirs in zip(found, right, strict=True)])
+    assert said == {"texts": len(right), "right": share}
+    assert said["right"] > 0.5
+    end = translator.target.end_id
+    always = [*translator.target.encode("暗亮片", 8)[:-1], end]
+    (written / TRANSLATIONS).write_text(f"{json.dumps(always)}\n" * len(right))
+    distill_translator(
+        config=DistillConfig(
+            student=StudentConfig(layers=1, decoder_layers=1),
+            objectives=ObjectivesConfig(labels=LabelsConfig(weight=1.0)),
+            training=replace(LEARNT, epochs=2),
+            teacher_beams=2,
+        ),
+        seed=0,
+        data=data,
+        teacher=teacher,
+        out=learned,
+        translations=written,
+    )
+    engine = Engine.from_model_folder(learned / "model")
+    assert {one.text for one in engine(["a dull film", "superb plot"])} == {"暗亮片"}
 
 
 def test_bleu_is_sacrebleu_s():
