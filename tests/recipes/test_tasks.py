@@ -135,7 +135,7 @@ MISTAKES = {
     ),
     "a teacher without beams": (
         [*TRANSLATION, "distill.teacher_beams=0"],
-        r"distill: teacher_beams is 0, expected 1 to 16",
+        r"distill\.teacher_beams is 0, expected 1 to 16",
     ),
     "a translator without a decoder": (
         [*TRANSLATION, "teacher.decoder=null"],
