@@ -122,7 +122,12 @@ def cpp(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
     from .deploy import cpp_build
 
     folder = Path(pytestconfig.cache.mkdir("cpp")) / "build"
-    return cpp_build.build(folder, OnnxRuntime_ROOT=str(cpp_onnxruntime), POCKETBERT_TESTS=True)
+    return cpp_build.build(
+        folder,
+        OnnxRuntime_ROOT=str(cpp_onnxruntime),
+        POCKETBERT_TESTS=True,
+        POCKETBERT_TENSORRT=False,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -134,5 +139,6 @@ def cpp_sanitized(pytestconfig: pytest.Config, cpp_onnxruntime: Path) -> Path:
         Path(pytestconfig.cache.mkdir("cpp")) / "sanitized",
         OnnxRuntime_ROOT=str(cpp_onnxruntime),
         POCKETBERT_TESTS=True,
+        POCKETBERT_TENSORRT=False,
         POCKETBERT_SANITIZE=True,
     )

@@ -373,7 +373,7 @@ def test_a_target_is_chosen_by_name_and_its_threads_can_be_set(program, bert):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"runtime": "tensorrt"}, "this library was built without tensorrt"),
+        ({"runtime": "tensorrt"}, "this library was built without TensorRT"),
         ({"isa": "arm64" if platform.machine() == "x86_64" else "x86_64"}, "it was compiled for"),
     ],
 )

@@ -174,6 +174,9 @@ class Engine {
   const std::vector<std::string>& labels() const;  // of logits; those of vectors have none
   const std::string& describe() const;             // what runs, and why
 
+  // Targets that the bundle puts before the one that runs, each with why it cannot run here.
+  const std::vector<std::string>& passed_over() const;
+
   struct Parts;  // not installed
 
  private:

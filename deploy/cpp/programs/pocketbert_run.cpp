@@ -132,6 +132,7 @@ pocketbert::Text text_of_line(const std::string& line, bool pairs) {
 
 int answer_lines(const Command& command) {
   const pocketbert::Engine engine = pocketbert::Engine::open(command.bundle, command.options);
+  if (!engine.passed_over().empty()) std::cerr << "pocketbert-run: " << engine.describe() << '\n';
   // Of many lines, those that are alike in length share a batch; a single one is answered at once.
   const std::size_t lines_at_once = command.batch_size == 1 ? 1 : 64 * command.batch_size;
   std::vector<pocketbert::Text> texts;

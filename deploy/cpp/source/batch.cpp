@@ -11,6 +11,14 @@ Batch batch_of(Encoding&& encoding) {
           std::move(encoding.type_ids)};
 }
 
+Column column_named(const std::string& input) {
+  if (input == "input_ids") return &Batch::input_ids;
+  if (input == "attention_mask") return &Batch::attention_mask;
+  if (input == "token_type_ids") return &Batch::token_type_ids;
+  throw Error("the model has an input '" + input +
+              "', expected input_ids, attention_mask and token_type_ids; build the bundle again");
+}
+
 Batch padded(const std::vector<Encoding>& encodings, std::int64_t pad_id) {
   Batch batch{};
   batch.rows = encodings.size();

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "pocketbert.hpp"
@@ -17,6 +18,10 @@ struct Batch {
   std::vector<std::int64_t> attention_mask;
   std::vector<std::int64_t> token_type_ids;
 };
+
+// The column that an input of a model is.
+using Column = std::vector<std::int64_t> Batch::*;
+Column column_named(const std::string& input);
 
 // One text, whose tokens are not copied.
 Batch batch_of(Encoding&& encoding);

@@ -21,7 +21,7 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
     throw Error("threads is " + std::to_string(options.threads) +
                 ", expected 0 (what the bundle was built for) or more");
   }
-  const Choice choice = choose_target(bundle.manifest.targets, options.target);
+  const Choice choice = choose_target(bundle, options.target);
   const Target& target = choice.target;
   const int threads = options.threads > 0 ? options.threads : target.threads;
   Tokenizer tokenizer(bundle.root / kTokenizerFile, bundle.manifest.max_length,
@@ -45,11 +45,12 @@ std::shared_ptr<const Engine::Parts> Engine::Parts::open(const Bundle& bundle,
     throw Error("beams is " + std::to_string(options.beams) + ", expected none: the task '" +
                 manifest.task + "' writes no texts");
   } else {
-    runner = runtime_named(target.runtime)(bundle, target, threads);
+    runner = runtime_named(target.runtime).open(bundle, target, threads);
   }
   return std::make_shared<Parts>(Parts{std::move(tokenizer), std::move(runner), std::move(writer),
                                        std::move(task), manifest.task, manifest.pairs,
-                                       manifest.labels, description});
+                                       manifest.labels, description,
+                                       choice.passed_over});
 }
 
 // Of each of a text's windows alone, and pooled.
@@ -120,5 +121,6 @@ const std::string& Engine::kind() const { return parts_->kind; }
 bool Engine::pairs() const { return parts_->pairs; }
 const std::vector<std::string>& Engine::labels() const { return parts_->labels; }
 const std::string& Engine::describe() const { return parts_->description; }
+const std::vector<std::string>& Engine::passed_over() const { return parts_->passed_over; }
 
 }  // namespace pocketbert

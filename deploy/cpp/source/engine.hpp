@@ -33,6 +33,7 @@ struct Engine::Parts {
   bool pairs;
   std::vector<std::string> labels;
   std::string description;
+  std::vector<std::string> passed_over;
 
   // Of a bundle that is already verified.
   static std::shared_ptr<const Parts> open(const Bundle& bundle, const Options& options);

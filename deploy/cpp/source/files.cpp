@@ -28,6 +28,37 @@ void for_each_block(const std::filesystem::path& file, Take take) {
   }
 }
 
+class Sha256 {
+ public:
+  Sha256() { check(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr)); }
+
+  void add(std::string_view block) {
+    check(EVP_DigestUpdate(context_.get(), block.data(), block.size()));
+  }
+
+  std::string hexadecimal() {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    check(EVP_DigestFinal_ex(context_.get(), digest.data(), &size));
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string text;
+    for (unsigned int i = 0; i < size; ++i) {
+      text += kDigits[digest[i] >> 4U];
+      text += kDigits[digest[i] & 15U];
+    }
+    return text;
+  }
+
+ private:
+  static void check(int status) {
+    if (status == 1) return;
+    throw Error("OpenSSL refuses SHA-256, expected a build that has it; replace OpenSSL");
+  }
+
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(),
+                                                                   &EVP_MD_CTX_free};
+};
+
 }  // namespace
 
 std::string read_file(const std::filesystem::path& file) {
@@ -37,23 +68,15 @@ std::string read_file(const std::filesystem::path& file) {
 }
 
 std::string hash_file(const std::filesystem::path& file) {
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        &EVP_MD_CTX_free);
-  bool done = EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
-  for_each_block(file, [&](std::string_view block) {
-    done = done && EVP_DigestUpdate(context.get(), block.data(), block.size()) == 1;
-  });
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  done = done && EVP_DigestFinal_ex(context.get(), digest.data(), &size) == 1;
-  if (!done) throw Error("OpenSSL refuses SHA-256, expected a build that has it; replace OpenSSL");
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hexadecimal;
-  for (unsigned int i = 0; i < size; ++i) {
-    hexadecimal += kDigits[digest[i] >> 4U];
-    hexadecimal += kDigits[digest[i] & 15U];
-  }
-  return hexadecimal;
+  Sha256 hash;
+  for_each_block(file, [&](std::string_view block) { hash.add(block); });
+  return hash.hexadecimal();
+}
+
+std::string hash_text(std::string_view text) {
+  Sha256 hash;
+  hash.add(text);
+  return hash.hexadecimal();
 }
 
 }  // namespace pocketbert

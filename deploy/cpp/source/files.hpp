@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace pocketbert {
 
@@ -10,5 +11,6 @@ std::string read_file(const std::filesystem::path& file);
 
 // SHA-256 in hexadecimal.
 std::string hash_file(const std::filesystem::path& file);
+std::string hash_text(std::string_view text);
 
 }  // namespace pocketbert

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "batch.hpp"
@@ -21,13 +23,21 @@ class Runner {
   virtual std::vector<float> run(const Batch& batch) const = 0;
 };
 
-// Opens a target of a verified bundle.
-using OpenTarget = std::unique_ptr<Runner> (*)(const Bundle& bundle, const Target& target,
-                                               int threads);
+// A way to run targets of verified bundles.
+struct Runtime {
+  std::unique_ptr<Runner> (*open)(const Bundle& bundle, const Target& target, int threads);
 
-// How a runtime opens targets; nullptr if this library was built without it.
-OpenTarget runtime_named(const std::string& name);
+  // Why a target cannot be opened on this machine; nullopt if it can.
+  std::optional<std::string> (*why_not)(const Bundle& bundle, const Target& target);
+};
+
+// One of those that a manifest may name.
+const Runtime& runtime_named(const std::string& name);
 
 std::unique_ptr<Runner> open_onnxruntime(const Bundle& bundle, const Target& target, int threads);
+
+// Not there in a library that is built without TensorRT.
+std::unique_ptr<Runner> open_tensorrt(const Bundle& bundle, const Target& target, int threads);
+std::optional<std::string> why_no_tensorrt(const Bundle& bundle, const Target& target);
 
 }  // namespace pocketbert

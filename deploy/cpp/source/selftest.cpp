@@ -62,7 +62,7 @@ void check_same_size(const JsonValue& list, std::size_t expected) {
 
 SelftestResult selftest(const std::filesystem::path& folder, const std::string& target) {
   const Bundle bundle = read_bundle(folder);
-  const std::string chosen = choose_target(bundle.manifest.targets, target).target.name;
+  const std::string chosen = choose_target(bundle, target).target.name;
   const auto engine = Engine::Parts::open(bundle, {chosen, 0});
   const JsonValue golden =
       JsonValue::read(folder / kGoldenFile, "golden texts, tokens and logits of every target",

@@ -1,23 +1,20 @@
 // Which target of a bundle runs here, and why.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "manifest.hpp"
+#include "bundle.hpp"
 
 namespace pocketbert {
 
 struct Choice {
   Target target;
   std::string reason;
+  std::vector<std::string> passed_over;  // better targets, each with why it cannot run here
 };
 
 // The target asked for, or the first that this machine can run if `name` is empty.
-Choice choose_target(const std::vector<Target>& targets, const std::string& name);
-
-// Why this machine cannot run a target; nullopt if it can.
-std::optional<std::string> why_not_here(const Target& target);
+Choice choose_target(const Bundle& bundle, const std::string& name);
 
 }  // namespace pocketbert

@@ -121,7 +121,7 @@ void time_line(const std::string& line, std::size_t rounds, const pocketbert::En
 int main(int count, char** arguments) {
   if (count != 3) return 2;
   const pocketbert::Bundle bundle = pocketbert::read_bundle(arguments[1]);
-  const auto target = pocketbert::choose_target(bundle.manifest.targets, "").target;
+  const auto target = pocketbert::choose_target(bundle, "").target;
   const pocketbert::Engine engine = pocketbert::Engine::open(arguments[1]);
   const pocketbert::Tokenizer tokenizer(bundle.root / pocketbert::kTokenizerFile,
                                         bundle.manifest.max_length);

@@ -11,16 +11,6 @@
 namespace pocketbert {
 namespace {
 
-using Column = std::vector<std::int64_t> Batch::*;
-
-Column column_named(const std::string& input) {
-  if (input == "input_ids") return &Batch::input_ids;
-  if (input == "attention_mask") return &Batch::attention_mask;
-  if (input == "token_type_ids") return &Batch::token_type_ids;
-  throw Error("the model has an input '" + input +
-              "', expected input_ids, attention_mask and token_type_ids; build the bundle again");
-}
-
 class OnnxRuntimeRunner : public Runner {
  public:
   OnnxRuntimeRunner(const std::filesystem::path& file, int threads,
