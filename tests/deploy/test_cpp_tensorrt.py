@@ -1,6 +1,6 @@
-"""The C++ runtime finds the engines that `pocketbert build` keeps, and refuses those that Python refuses.
+"""The C++ runtime finds the engines that `pocketbert build` keeps, and refuses what Python refuses.
 
-Places are made up; where TensorRT's headers and library are found, the same is asked of a runtime built with it.
+Places are made up. Where TensorRT is found, with headers, a runtime with it is asked the same.
 """
 
 import json

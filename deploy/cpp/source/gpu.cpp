@@ -17,8 +17,8 @@ std::optional<std::string> why_no_gpu() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
-    return std::string("this machine has no GPU that CUDA can use (") +
-           cudaGetErrorString(status) + ")";
+    return std::string("this machine has no GPU that CUDA can use (") + cudaGetErrorString(status) +
+           ")";
   }
   if (count == 0) return "CUDA finds no GPU";
   return std::nullopt;

@@ -1,4 +1,5 @@
-// The first GPU through CUDA's runtime: whether there is one, a stream, memory that is kept. Compiled only with TensorRT.
+// The first GPU through CUDA's runtime: whether there is one, a stream, memory that is kept.
+// Compiled only with TensorRT.
 #pragma once
 
 #include <cuda_runtime_api.h>

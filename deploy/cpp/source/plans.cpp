@@ -68,8 +68,8 @@ Record read_record(const fs::path& folder) {
   for (const char* key : {"workspace_mib", "seconds"}) record.at(key).number();
   const JsonValue key = record.at("key");
   key.allow_only({"model_sha256", "profiles", "place"});
-  return {key.at("model_sha256").text(),      profiles_in(key.at("profiles")),
-          place_in(key.at("place")),          record.at("built_at").text(),
+  return {key.at("model_sha256").text(),       profiles_in(key.at("profiles")),
+          place_in(key.at("place")),           record.at("built_at").text(),
           text_or_null(record, "plan_sha256"), text_or_null(record, "failure"),
           text_or_null(record, "fallback")};
 }
@@ -78,7 +78,8 @@ std::string json_of(const Profile::Shape& shape) {
   return "[" + std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + "]";
 }
 
-// The folder of a model's plans is named by the hash of its file and shapes, as Python writes them in JSON.
+// The folder of a model's plans is named by the hash of its file and shapes, as Python writes them
+// in JSON.
 std::string folder_name(const std::string& model_sha256, const std::vector<Profile>& profiles) {
   std::string json = "[\"" + model_sha256 + "\"";
   for (const Profile& profile : profiles) {
@@ -97,8 +98,9 @@ fs::path plans_folder() {
   if (cache.empty()) {
     const std::string home = variable("HOME");
     if (home.empty()) {
-      throw Error("neither XDG_CACHE_HOME nor HOME is set, expected the one under which `pocketbert "
-                  "build` kept its engines; set it");
+      throw Error(
+          "neither XDG_CACHE_HOME nor HOME is set, expected the one under which `pocketbert "
+          "build` kept its engines; set it");
     }
     cache = home + "/.cache";
   }
@@ -149,8 +151,8 @@ std::string described(const Place& place) {
 
 // Of a model's records.
 struct Found {
-  std::optional<Record> record;  // that of this place
-  fs::path folder;               // where it lies
+  std::optional<Record> record;    // that of this place
+  fs::path folder;                 // where it lies
   std::optional<Place> elsewhere;  // if there is none: another place that has a plan
 };
 
@@ -204,9 +206,8 @@ bool Profile::takes(std::size_t rows, std::size_t length) const {
 }
 
 Plan look_up_plan(const Bundle& bundle, const Target& target, const Place& here) {
-  const JsonValue kit =
-      JsonValue::read((bundle.root / target.path).parent_path() / kKitFile,
-                      "the kit of a TensorRT target", "copy the bundle again");
+  const JsonValue kit = JsonValue::read((bundle.root / target.path).parent_path() / kKitFile,
+                                        "the kit of a TensorRT target", "copy the bundle again");
   Plan plan{{}, profiles_in(kit.at("profiles")), std::nullopt};
   const std::string& model_sha256 = bundle.manifest.sha256.at(target.path);  // was verified
   const fs::path folder = plans_folder() / folder_name(model_sha256, plan.profiles);
@@ -225,8 +226,7 @@ Plan look_up_plan(const Bundle& bundle, const Target& target, const Place& here)
   return plan;
 }
 
-std::size_t profile_of(std::size_t rows, std::size_t length,
-                       const std::vector<Profile>& profiles) {
+std::size_t profile_of(std::size_t rows, std::size_t length, const std::vector<Profile>& profiles) {
   for (std::size_t number = 0; number < profiles.size(); ++number) {
     if (profiles[number].takes(rows, length)) return number;
   }

@@ -1,5 +1,5 @@
-// The TensorRT plans that `pocketbert build` made on this machine, each with a record of what it depends on. The Python
-// side is deploy/tensorrt_engines.py. Nothing here needs TensorRT.
+// The TensorRT plans that `pocketbert build` made on this machine, each with a record of what it
+// depends on. The Python side is deploy/tensorrt_engines.py. Nothing here needs TensorRT.
 #pragma once
 
 #include <array>
@@ -29,8 +29,9 @@ struct Profile {
 struct Place {
   std::string device;      // GPU as its driver calls it
   std::string capability;  // its compute capability, such as "8.7"
-  std::string tensorrt;    // version of TensorRT; the library's has four numbers, a record's may have three
-  std::string system;      // L4T of a Jetson, in a record with its JetPack; empty if it is none
+  std::string
+      tensorrt;  // version of TensorRT; the library's has four numbers, a record's may have three
+  std::string system;  // L4T of a Jetson, in a record with its JetPack; empty if it is none
 };
 
 struct Plan {

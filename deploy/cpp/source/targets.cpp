@@ -47,9 +47,10 @@ Choice choose_target(const Bundle& bundle, const std::string& name) {
   if (passed_over.empty()) {
     throw Error("the bundle has no target '" + name + "', expected one of: " + joined(names, ", "));
   }
-  throw Error(joined(passed_over, "; ") +
-              "; take the bundle to a machine that can, install what is missing, or compile for this "
-              "machine (compile.isa and compile.target in the recipe)");
+  throw Error(
+      joined(passed_over, "; ") +
+      "; take the bundle to a machine that can, install what is missing, or compile for this "
+      "machine (compile.isa and compile.target in the recipe)");
 }
 
 }  // namespace pocketbert

@@ -1,4 +1,5 @@
-// For tests: looks for a target's plan as if on a made-up device; prints its file, or why it cannot be opened.
+// For tests: looks for a target's plan as if on a made-up device; prints its file, or why it cannot
+// be opened.
 //
 //     find_plan BUNDLE TARGET DEVICE CAPABILITY TENSORRT RELEASE_FILE
 //
@@ -15,9 +16,8 @@ int main(int count, char** arguments) {
   try {
     const pocketbert::Bundle bundle = pocketbert::read_bundle(arguments[1]);
     const std::vector<pocketbert::Target>& targets = bundle.manifest.targets;
-    const auto target = std::find_if(targets.begin(), targets.end(), [&](const auto& one) {
-      return one.name == arguments[2];
-    });
+    const auto target = std::find_if(targets.begin(), targets.end(),
+                                     [&](const auto& one) { return one.name == arguments[2]; });
     if (target == targets.end()) return 2;
     const pocketbert::Plan plan = pocketbert::look_up_plan(
         bundle, *target,

@@ -1,4 +1,5 @@
-// Runs the plan of a target that `pocketbert build` made on this machine. Calls what TensorRT 10.3 to 11.x have alike.
+// Runs the plan of a target that `pocketbert build` made on this machine. Calls what TensorRT 10.3
+// to 11.x have alike.
 
 #include <NvInferRuntime.h>
 
@@ -78,7 +79,8 @@ class TensorRtRunner : public Runner {
     }
   }
 
-  // In pieces of as many rows as the widest profile takes. Contexts and memory serve one call at a time.
+  // In pieces of as many rows as the widest profile takes. Contexts and memory serve one call at a
+  // time.
   std::vector<float> run(const Batch& batch) const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     enter_gpu();
@@ -176,19 +178,19 @@ class TensorRtRunner : public Runner {
 }  // namespace
 
 std::optional<std::string> why_no_tensorrt(const Bundle& bundle, const Target& target) {
+  if (std::optional<std::string> reason = why_no_gpu()) return reason;
   if (getInferLibMajorVersion() != NV_TENSORRT_MAJOR) {
     return "the loaded TensorRT is " + loaded_version() + ", this library was built with " +
            std::to_string(NV_TENSORRT_MAJOR) + "." + std::to_string(NV_TENSORRT_MINOR);
   }
-  if (std::optional<std::string> reason = why_no_gpu()) return reason;
   return look_up_plan(bundle, target, place_here()).why_not;
 }
 
-std::unique_ptr<Runner> open_tensorrt(const Bundle& bundle, const Target& target,
-                                      int /*threads*/) {
+std::unique_ptr<Runner> open_tensorrt(const Bundle& bundle, const Target& target, int /*threads*/) {
   enter_gpu();
   const Plan plan = look_up_plan(bundle, target, place_here());
-  if (plan.why_not) throw Error("the target " + target.name + " cannot be opened: " + *plan.why_not);
+  if (plan.why_not)
+    throw Error("the target " + target.name + " cannot be opened: " + *plan.why_not);
   return std::make_unique<TensorRtRunner>(plan);
 }
 
