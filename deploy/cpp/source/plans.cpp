@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <regex>
 #include <utility>
 
 #include "files.hpp"
@@ -239,13 +238,20 @@ std::size_t profile_of(std::size_t rows, std::size_t length, const std::vector<P
 std::string read_l4t(const fs::path& release) {
   if (!fs::is_regular_file(release)) return "";
   const std::string text = read_file(release);
-  static const std::regex kRelease(R"(R(\d+) \(release\), REVISION: ([\d.]+))");
-  std::smatch found;
-  if (!std::regex_search(text, found, kRelease)) {
-    const std::string line = text.substr(0, text.find_first_of(",\n"));
-    return "L4T of unknown release (" + line + ")";
+  // "# R36 (release), REVISION: 4.3, GCID: ..."; without <regex>, which GCC's sanitizers complain of.
+  static const std::string kBetween = " (release), REVISION: ";
+  const std::size_t between = text.find(kBetween);
+  const std::size_t letter = text.rfind('R', between);
+  if (between != std::string::npos && letter != std::string::npos) {
+    const std::string release = text.substr(letter + 1, between - letter - 1);
+    const std::string after = text.substr(between + kBetween.size());
+    const std::string revision = after.substr(0, after.find_first_not_of("0123456789."));
+    const bool is_number = release.find_first_not_of("0123456789") == std::string::npos;
+    if (!release.empty() && is_number && !revision.empty()) {
+      return "L4T " + release + "." + revision;
+    }
   }
-  return "L4T " + found[1].str() + "." + found[2].str();
+  return "L4T of unknown release (" + text.substr(0, text.find_first_of(",\n")) + ")";
 }
 
 }  // namespace pocketbert
