@@ -65,7 +65,7 @@ def _unknown_labels(unknown: list[Row], labels: tuple[str, ...], place: str | Pa
     also = f"; it also has {others}{', ...' if len(unknown) > 20 else ''}" if others else ""
     return DataError(
         f"{place} row {first.number}: the label is {first.label!r}, expected {expected}"
-        f"{did_you_mean(name, list(labels))}{also}; correct task.labels or the data"
+        f"{did_you_mean(name, list(labels))}{also}; correct the data, or the recipe's task.labels"
     )
 
 

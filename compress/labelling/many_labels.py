@@ -55,7 +55,7 @@ def _hot(row: Row, labels: tuple[str, ...], place: str | Path) -> list[int]:
             raise DataError(
                 f"{place} row {row.number}: the labels are {row.label!r}, expected some of "
                 f"{', '.join(map(repr, labels))}{did_you_mean(name, list(labels))}; correct "
-                "task.labels or the data"
+                "the data, or the recipe's task.labels"
             )
     return [int(label in names) for label in labels]
 

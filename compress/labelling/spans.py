@@ -85,7 +85,7 @@ def _span(given: Any, row: Row, labels: tuple[str, ...], where: str) -> dict[str
         raise DataError(
             f"{where}: the label of a span is {label!r}, expected one of "
             f"{', '.join(map(repr, labels))}{did_you_mean(str(label), list(labels))}; correct "
-            "task.labels or the data"
+            "the data, or the recipe's task.labels"
         )
     return {"start": start, "end": end, "label": labels.index(label)}
 

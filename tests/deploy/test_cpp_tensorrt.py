@@ -170,6 +170,13 @@ def test_a_plan_from_elsewhere_is_refused_with_what_differs(
     assert found_by(programs, tensorrt_bundle, release).stdout.endswith(f"{PLAN}\n")
 
 
+def test_a_package_that_was_made_again_has_the_same_engines(
+    programs, tensorrt_bundle, cache, release, record
+):
+    store(cache, moved(record, tensorrt="10.3.0.post1"), b"a plan")
+    assert found_by(programs, tensorrt_bundle, release).stdout.endswith(f"{PLAN}\n")
+
+
 def test_a_machine_that_is_no_jetson_has_no_system(
     programs, tensorrt_bundle, cache, tmp_path, record
 ):

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import AutoModel, pipeline
+from transformers import AutoModel, TokenClassificationPipeline, pipeline
 
 from pocketbert.compress.folder import load_model, load_tokenizer
 from pocketbert.compress.texts import Text
@@ -90,9 +90,29 @@ def label(asked: Asked) -> list[Named]:
     ]
 
 
+class WordPipeline(TokenClassificationPipeline):
+    """transformers' pipeline, where it cannot know the words told of them by its tokenizer.
+
+    Of a vocabulary that does not mark what continues a word it takes all between two spaces for
+    one word: in Chinese the whole sentence.
+    """
+
+    def gather_pre_entities(self, sentence: str, *given: Any, **named: Any) -> list[dict[str, Any]]:
+        """Return the tokens of a text, and which of them continue a word."""
+        pieces = super().gather_pre_entities(sentence, *given, **named)
+        tokenizer: Any = self.tokenizer
+        if not getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None):
+            words = tokenizer(sentence, truncation=True).word_ids()
+            for piece in pieces:
+                piece["is_subword"] = words[piece["index"]] == words[piece["index"] - 1]
+        return pieces
+
+
 def find_entities(asked: Asked) -> list[Named]:
     """Return the entities of each text, each with the mean score of its words' first tokens."""
-    asking = asked.pipeline("token-classification", aggregation_strategy="first")
+    asking = asked.pipeline(
+        "token-classification", aggregation_strategy="first", pipeline_class=WordPipeline
+    )
     found = [asking(text) for text in asked.texts]
     return [
         {_span(one["start"], one["end"], one["entity_group"]): one["score"] for one in entities}

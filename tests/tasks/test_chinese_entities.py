@@ -1,6 +1,6 @@
 """Entities in Chinese, from tagged words to answers, with a tokenizer that cuts at spaces only."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -23,6 +23,7 @@ from pocketbert.eval.config import EvaluateConfig
 from pocketbert.eval.score import Table, measure_table, score
 
 from .conftest import LEARNT
+from .peers import PEERS, Asked, agreement
 
 PEOPLE = ["王明", "李华", "张伟", "刘洋"]
 PLACES = ["北京", "上海", "广州", "南京"]
@@ -112,9 +113,14 @@ def test_names_are_found_in_text_without_spaces(checkpoint, table, data, tmp_pat
     export_onnx(data=data, model=folders["trimmed"], out=folders["exported"])
     labels = load_description(data).labels
     engine = Engine.from_onnx(folders["exported"], labels, TASK.max_length, kind=TASK.kind)
-    text = load_split(data, "test").texts[0]
+    texts = load_split(data, "test").texts
     expected = [(2, 4, "nr"), (6, 8, "ns")]
-    assert [(one.start, one.end, one.label) for one in engine([text])[0].entities] == expected
+    assert [(one.start, one.end, one.label) for one in engine(texts[:1])[0].entities] == expected
+    peer = PEERS[TASK.kind]
+    theirs = peer.theirs(Asked(folders["trimmed"] / "model", TASK.max_length, texts))
+    found = agreement(texts, [peer.ours(asdict(one)) for one in engine(texts)], theirs)
+    assert found.same_answer == len(texts), found.others
+    assert found.answers >= len(texts)
     # The same file is what `pocketbert eval --format tagged` reads.
     judged = Table(path=table, columns=ColumnsConfig(), file_format="tagged")
     quick = EvaluateConfig(resamples=100, latency_texts=2, latency_rounds=1)

@@ -120,9 +120,11 @@ std::vector<fs::path> recorded_in(const fs::path& folder) {
   return found;
 }
 
-// A Python package says "10.3.0" or "10.13.3.9" of itself; the library knows all four numbers.
+// A Python package says "10.3.0", "10.7.0.post1" or "10.13.3.9" of itself; the library knows four
+// numbers, and nothing of a package that was made again.
 bool same_version(const std::string& recorded, const std::string& here) {
-  return recorded == here || here.rfind(recorded + ".", 0) == 0;
+  const std::string released = recorded.substr(0, recorded.find(".post"));
+  return released == here || here.rfind(released + ".", 0) == 0;
 }
 
 // Python adds the name of the JetPack that an L4T belongs to.
