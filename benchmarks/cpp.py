@@ -29,6 +29,7 @@ TESTS = (
     "tests/deploy/test_cpp.py",
     "tests/deploy/test_cpp_tokenizer.py",
     "tests/tasks/test_cpp.py",
+    "tests/tasks/test_cpp_writing.py",
 )
 REPORT_COUNTS = ("-o", "junit_family=xunit1")  # the later form has no properties of a test
 TIMED_TEXTS = 100
