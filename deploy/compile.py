@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,36 +19,20 @@ from pocketbert.compress.generation import GENERATION
 from pocketbert.compress.target_tokenizer import TARGET_TOKENIZER
 from pocketbert.compress.texts import Text
 
-from .bundle import GOLDEN, TOKENIZER, Bundle, Manifest, Precision, Target, write_bundle
+from .bundle import GOLDEN, TOKENIZER, Bundle, Manifest, Target, write_bundle
 from .config import CompileConfig
 from .cpu import Isa, available_isas
-from .engine import Engine, read_thresholds, why_not_here
-from .graph_files import MODEL, calibration_of, graphs_of
+from .engine import read_thresholds, why_not_here
+from .golden import golden_answers
+from .graph_files import calibration_of, graphs_of
 from .runners import build_here, needs_building, why_not, why_not_answering
-from .runners.ort_writer import open_graph
 from .selftest import selftest
 from .targets import TARGETS, Built, Ingredients, build_target
 from .tasks import TASKS
 from .tokenizer import Tokenizer
 from .weight_zeros import describe_zeros
-from .writing import Language
 
 logger = logging.getLogger(__name__)
-
-GOLDEN_TEXTS = 8
-GOLDEN_TEXTS_TRIED = 64  # where not every text will do
-
-# Share of the largest golden logit by which a machine may differ: in INT8 a value that falls on
-# the other side of a rounding step moves a logit a little; 16 bits keep 8 or 11 of a number's 24.
-GOLDEN_TOLERANCE: dict[Precision, float] = {
-    "float32": 1e-3,
-    "float16": 2e-2,
-    "bfloat16": 5e-2,
-    "int8": 5e-2,
-}
-# In 16 bits many more values fall on the other side of a step of INT8: around the quickstart's INT8
-# FP16 moved a logit by up to 0.12 of the largest one (200 texts, by hand, no script repeats it).
-GOLDEN_TOLERANCE_INT8_IN_16_BITS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +88,7 @@ def compile_bundle(
             for variant in _variants(config, quantized, dynamic, TASKS[description.kind].per_word)
         ]
         targets = tuple(target for one in built for target in _twins(one.target, config))
-        golden, measured = _golden(built, targets, exported, tokenizer, data, description)
+        golden, measured = golden_answers(built, targets, exported, tokenizer, data, description)
         (scratch / GOLDEN).write_text(json.dumps(golden) + "\n")
         files = {TOKENIZER: exported / TOKENIZER, GOLDEN: scratch / GOLDEN}
         for one in built:
@@ -262,92 +246,6 @@ def _manifest(
         lineage=lineage,
         measured=measured,
     )
-
-
-def _golden(
-    built: Sequence[Built],
-    targets: Sequence[Target],
-    exported: Path,
-    tokenizer: Tokenizer,
-    data: Path,
-    description: DataDescription,
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """Texts with their tokens and, for every target, the logits that every machine reproduces.
-
-    Also how far those of the first target are from the exported float model's.
-    """
-    texts = load_split(data, "validation").texts
-    generates = TASKS[description.kind].generates
-    language = Language.open(exported) if generates else None
-
-    def engine(path: Path, optimize: bool = True) -> Engine:
-        runner = open_graph(path, generates, optimize=optimize)
-        labels, kind = description.labels, description.kind
-        return Engine(tokenizer, runner, labels, kind=kind, language=language)
-
-    of_floats = engine(exported / MODEL)
-    references = {one.target.path: engine(one.reference, False) for one in built}
-    if generates:
-        texts = _written_alike([of_floats, *references.values()], texts[:GOLDEN_TEXTS_TRIED])
-    texts = texts[:GOLDEN_TEXTS]
-    encoded = [tokenizer.encode([text]) for text in texts]
-    by_path = {path: reference.rows(texts) for path, reference in references.items()}
-    _check_finite(by_path)
-    floats = of_floats.rows(texts)
-    cost = {path: of_floats.largest_difference(floats, rows) for path, rows in by_path.items()}
-    answers = {
-        target.name: {
-            "logits": [rows.tolist() for rows in by_path[target.path]],
-            "tolerance": _tolerance(
-                target, of_floats.weight(by_path[target.path]), cost[target.path]
-            ),
-        }
-        for target in targets
-    }
-    golden = {
-        "texts": texts,
-        "input_ids": [inputs["input_ids"][0].tolist() for inputs in encoded],
-        "targets": answers,
-    }
-    return golden, {"golden_max_abs_difference_to_float": cost[targets[0].path]}
-
-
-def _written_alike(engines: Sequence[Engine], texts: Sequence[Text]) -> list[Text]:
-    """Choose texts whose answer all engines write alike, which another processor will, too.
-
-    Elsewhere two tokens may be almost equally likely, and its roundings choose the other.
-    """
-    alike = [text for text in texts if len({engine([text])[0].text for engine in engines}) == 1]
-    if not alike:
-        raise BundleError(
-            f"none of {len(texts)} validation texts is written by the float model as by what is "
-            "made of it, expected one or more to test devices with; quantize less of it, or leave "
-            "the section quantize out"
-        )
-    return alike
-
-
-def _check_finite(logits: Mapping[str, Sequence[NDArray[np.float32]]]) -> None:
-    for path, texts in logits.items():
-        if not all(np.isfinite(values).all() for values in texts):
-            raise BundleError(
-                f"{path} answers validation texts with NaN or infinity, expected numbers; values "
-                "leave the range of its 16-bit format: set compile.float_precision to float32"
-            )
-
-
-def _tolerance(target: Target, largest: float, cost: float) -> float:
-    """By how much a machine may differ, of logits as large as `largest`.
-
-    In INT8 also by what INT8 itself changed, `cost`: the deeper a model is, the more of its values
-    fall on another side of a step when one does, and both grow alike.
-    """
-    if target.precision != "int8":
-        share = max(GOLDEN_TOLERANCE[target.precision], GOLDEN_TOLERANCE[target.float_precision])
-        return share * largest
-    in_floats = target.float_precision == "float32"
-    share = GOLDEN_TOLERANCE["int8"] if in_floats else GOLDEN_TOLERANCE_INT8_IN_16_BITS
-    return max(share * largest, cost)
 
 
 def _check_here(bundle: Path, target: str) -> None:

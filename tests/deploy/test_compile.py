@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pocketbert.compress.errors import BundleError
-from pocketbert.deploy import compile as compile_stage
+from pocketbert.deploy import golden as golden_stage
 from pocketbert.deploy.bundle import read_bundle
 from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig
@@ -71,13 +71,13 @@ def test_manifest_describes_the_data(bert):
 
 
 def test_a_bundle_that_fails_here_is_refused(bert, tmp_path, monkeypatch):
-    monkeypatch.setitem(compile_stage.GOLDEN_TOLERANCE, "float32", -1.0)
+    monkeypatch.setitem(golden_stage.GOLDEN_TOLERANCE, "float32", -1.0)
     with pytest.raises(BundleError, match="target onnxruntime, differs on this machine"):
         compiled(bert, tmp_path, None)
 
 
 def test_a_machine_may_differ_by_what_int8_costs(bert, tmp_path, monkeypatch):
-    monkeypatch.setitem(compile_stage.GOLDEN_TOLERANCE, "int8", 0.0)
+    monkeypatch.setitem(golden_stage.GOLDEN_TOLERANCE, "int8", 0.0)
     summary = compiled(bert, tmp_path, bert.quantized)
     golden = json.loads((tmp_path / "bundle/golden.json").read_text())
     tolerance = golden["targets"]["onnxruntime"]["tolerance"]

@@ -9,6 +9,7 @@ texts but the loader of the weights.
 
 import json
 import subprocess
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +100,9 @@ class WordPipeline(TokenClassificationPipeline):
 
     def gather_pre_entities(self, sentence: str, *given: Any, **named: Any) -> list[dict[str, Any]]:
         """Return the tokens of a text, and which of them continue a word."""
-        pieces = super().gather_pre_entities(sentence, *given, **named)
+        with warnings.catch_warnings():  # that it guesses, which is put right below
+            warnings.filterwarnings("ignore", "Tokenizer does not support real words")
+            pieces = super().gather_pre_entities(sentence, *given, **named)
         tokenizer: Any = self.tokenizer
         if not getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None):
             words = tokenizer(sentence, truncation=True).word_ids()

@@ -29,10 +29,11 @@ from pocketbert.compress.teacher_translations import (
 )
 from pocketbert.compress.translator import open_translator
 from pocketbert.deploy.bundle import GOLDEN, MANIFEST, hash_file, read_bundle
-from pocketbert.deploy.compile import _written_alike, compile_bundle
+from pocketbert.deploy.compile import compile_bundle
 from pocketbert.deploy.config import CompileConfig, QuantizeConfig
 from pocketbert.deploy.engine import Engine
 from pocketbert.deploy.export import export_onnx
+from pocketbert.deploy.golden import written_alike
 from pocketbert.deploy.graph_files import DECODER, MODEL
 from pocketbert.deploy.quantize import quantize
 from pocketbert.deploy.runners.eager_writer import EagerWriter
@@ -225,10 +226,10 @@ def test_a_golden_text_that_is_written_otherwise_fails_the_selftest(chain, tmp_p
 
 def test_golden_texts_are_those_that_all_write_alike(chain):
     others = [Engine.open(chain.bundle), Engine.open(chain.bundle)]
-    assert len(_written_alike(others, ["a dull film", "a superb plot"])) == 2
+    assert len(written_alike(others, ["a dull film", "a superb plot"])) == 2
     others[1]._language = language_with(chain, max_tokens=1)
     with pytest.raises(BundleError, match="none of 2 validation texts is written by the float"):
-        _written_alike(others, ["a dull film", "a superb plot"])
+        written_alike(others, ["a dull film", "a superb plot"])
 
 
 def test_an_engine_needs_the_other_language(chain, tmp_path):
