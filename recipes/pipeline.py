@@ -24,7 +24,7 @@ EXPORT = Stage("pocketbert.deploy.export:export_onnx", version=4)
 SMOOTH = Stage("pocketbert.deploy.smoothquant:smooth")
 CALIBRATE = Stage("pocketbert.deploy.calibrate:calibrate")
 QUANTIZE = Stage("pocketbert.deploy.quantize:quantize", version=3)
-COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=4)
+COMPILE = Stage("pocketbert.deploy.compile:compile_bundle", version=5)
 TEACHER_OUTPUTS = Stage("pocketbert.compress.teacher_outputs:compute_teacher_outputs")
 STAGES = {
     "data": Stage("pocketbert.compress.data:prepare_data"),

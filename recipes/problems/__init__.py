@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .data import data_problems
 from .engine import gate_problems, int8_problems, method_problems, missing_problems
 from .general import general_problems
-from .learning import answer_problems, teacher_problems
+from .learning import answer_problems, masked_token_problems, teacher_problems
 from .pruning import pruning_problems, shape_problems
 from .words import word_problems
 from .writing import writing_problems
@@ -26,6 +26,7 @@ BEHIND_THE_TEACHER = (
     answer_problems,
     teacher_problems,
     shape_problems,
+    masked_token_problems,
     general_problems,
     pruning_problems,
 )

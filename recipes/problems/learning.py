@@ -1,4 +1,4 @@
-"""Which objectives a teacher, several teachers and a kind of answers allow."""
+"""Which objectives several teachers, a kind of answers and a task's texts allow."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -31,3 +31,13 @@ def answer_problems(recipe: "Recipe") -> Iterator[str]:
                     f"{name}.objectives.{objective} is a section, expected none (null) where "
                     f"task.kind is {recipe.task.kind!r}, whose answers are {given}"
                 )
+
+
+def masked_token_problems(recipe: "Recipe") -> Iterator[str]:
+    """Yield where tokens are masked of a task's texts, which are read whole."""
+    for name, section in recipe.learning.items():
+        if section.objectives and section.objectives.masked_tokens:
+            yield (
+                f"{name}.objectives.masked_tokens is a section, expected none (null) outside "
+                "general, where a task's texts are read whole"
+            )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def shape_problems(recipe: "Recipe") -> Iterator[str]:
-    """What a BiLSTM, the 2:4 pattern or a task's texts rule out."""
+    """Yield what a BiLSTM and the 2:4 pattern rule out."""
     if recipe.distill and recipe.distill.student.bilstm:
         for name in sorted({"prune", "sparsify"} & set(recipe.learning)):
             yield (
@@ -22,12 +22,6 @@ def shape_problems(recipe: "Recipe") -> Iterator[str]:
             f"prune.neuron_multiple is {recipe.prune.neuron_multiple}, expected a multiple of 4 "
             "because sparsify.pattern is 2:4"
         )
-    for name, section in recipe.learning.items():
-        if section.objectives and section.objectives.masked_tokens:
-            yield (
-                f"{name}.objectives.masked_tokens is a section, expected none (null) outside "
-                "general, where a task's texts are read whole"
-            )
 
 
 def pruning_problems(recipe: "Recipe") -> Iterator[str]:
