@@ -28,6 +28,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from .batches import Collate, LengthGrouped, TokenizedExamples
 from .config import TrainingConfig
 from .errors import ModelError
+from .freed_memory import freed_memory_kept
 from .precision import choose_precision
 from .progress import Progress, progress
 from .word_factors import word_rows
@@ -164,7 +165,10 @@ def fit(
     )
     trainer.own_rates = own_rates
     trainer.remove_callback(PrinterCallback)
-    with progress(title, total=steps, done=_steps_of(checkpoint)) as bar:
+    with (
+        freed_memory_kept(),
+        progress(title, total=steps, done=_steps_of(checkpoint)) as bar,
+    ):
         trainer.add_callback(_ShowProgress(bar, _shown(chosen_by)))
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = _best_metrics(trainer.state) or trainer.evaluate()
