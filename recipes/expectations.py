@@ -5,7 +5,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pocketbert.compress.config import PypiSource
+from pocketbert.compress.config import PackageSource
 
 from .located_yaml import Key
 
@@ -61,7 +61,7 @@ def all_paths(kind: Any, path: Key = ()) -> Iterator[Key]:
     """Yield every path a recipe may have, but those inside sources."""
     for name, below in fields(kind).items():
         yield (*path, name)
-        if PypiSource not in members(below):
+        if PackageSource not in members(below):
             yield from all_paths(below, (*path, name))
 
 
@@ -81,8 +81,8 @@ def placeholder(kind: Any) -> Any:
 def describe(kind: Any) -> str:
     """Say what is expected, as it ends the sentence `x is 3, expected ...`."""
     allowed = members(kind)
-    if PypiSource in allowed:
-        source = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
+    if PackageSource in allowed:
+        source = "a source (a path, 'hf:NAME', 'pypi:NAME' or 'npm:NAME')"
         return f"a fraction or {source}" if float in allowed else source
     return " or ".join(_describe_one(member) for member in allowed)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pocketbert.compress.config import STRICT, PypiFile, PypiSource
+from pocketbert.compress.config import PINS, STRICT, PackageFile, PackageSource
 from pocketbert.compress.errors import RecipeError
 
 from .located_yaml import Key, Place, Tree, dotted, parse_yaml, read_yaml, shown
@@ -14,7 +14,9 @@ from .validate import nearest, validate
 
 SHIPPED = Path(__file__).parent
 CATALOGUE = "sources.yaml"
-# Where a recipe may name a source, and so `pypi:NAME`; `*` is every element of a list.
+PREFIXES = tuple(f"{registry}:" for registry in PINS)
+# Where a recipe may name a source, and so `pypi:NAME` or `npm:NAME`; `*` is every element of a
+# list.
 SOURCE_PATHS: tuple[Key, ...] = (
     ("data", "train"),
     ("data", "validation"),
@@ -32,7 +34,7 @@ SOURCE_PATHS: tuple[Key, ...] = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogueEntry:
-    """What `pypi:NAME` stands for.
+    """What `pypi:NAME` or `npm:NAME` stands for.
 
     Attributes:
         about: What it is.
@@ -44,7 +46,7 @@ class CatalogueEntry:
     __pydantic_config__ = STRICT
     about: str
     licence: str
-    files: tuple[PypiFile, ...]
+    files: tuple[PackageFile, ...]
     inside: str
 
 
@@ -93,7 +95,7 @@ def shipped_recipes() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml") if path.name != CATALOGUE)
 
 
-def load_catalogue(folder: Path) -> dict[str, PypiSource]:
+def load_catalogue(folder: Path) -> dict[str, PackageSource]:
     """Return the sources that a recipe in `folder` may name.
 
     Raises:
@@ -104,7 +106,8 @@ def load_catalogue(folder: Path) -> dict[str, PypiSource]:
         if path.is_file():
             entries |= validate(read_yaml(path), dict[str, CatalogueEntry])
     return {
-        name: PypiSource(files=entry.files, inside=entry.inside) for name, entry in entries.items()
+        name: PackageSource(files=entry.files, inside=entry.inside)
+        for name, entry in entries.items()
     }
 
 
@@ -164,17 +167,18 @@ def _overridden(tree: Tree, override: str) -> Tree:
     return _merged(tree, above)
 
 
-def _resolve_packages(tree: Tree, catalogue: dict[str, PypiSource]) -> None:
+def _resolve_packages(tree: Tree, catalogue: dict[str, PackageSource]) -> None:
+    names = [f"{source.registry}:{name}" for name, source in catalogue.items()]
     for path, section, key in _named_packages(tree.values):
-        name = section[key].removeprefix("pypi:")
-        if name in catalogue:
-            section[key] = dataclasses.asdict(catalogue[name])
+        named = section[key]
+        if named in names:
+            section[key] = dataclasses.asdict(catalogue[named.partition(":")[2]])
             continue
         tree.problems.append(
             (
                 tree.place(path),
-                f"{dotted(path)} is 'pypi:{name}', expected one of {', '.join(catalogue)} "
-                f"(listed in {CATALOGUE}){nearest(name, list(catalogue))}",
+                f"{dotted(path)} is {named!r}, expected one of {', '.join(names)} "
+                f"(listed in {CATALOGUE}){nearest(named, names)}",
             )
         )
 
@@ -183,7 +187,7 @@ def _named_packages(values: Any) -> Iterator[tuple[Key, dict[str, Any], str]]:
     for pattern in SOURCE_PATHS:
         key = str(pattern[-1])
         for path, section in _sections(values, pattern[:-1]):
-            if isinstance(section, dict) and str(section.get(key)).startswith("pypi:"):
+            if isinstance(section, dict) and str(section.get(key)).startswith(PREFIXES):
                 yield (*path, key), section, key
 
 

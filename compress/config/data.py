@@ -158,8 +158,9 @@ class DataConfig:
         train: Source of the training examples.
         validation: Another source, or the fraction of `train` held out for choosing.
         test: Another source, or the fraction of `train` held out for the report.
-        format: `auto` goes by the file's ending; `text` has one text a line and no labels, `conll`
-            a word and its tag a line, and no columns; `squad` is a SQuAD file, version 1 or 2;
+        format: `auto` goes by the file's ending; `json` is one list of objects; `text` has one text
+            a line and no labels, `conll` a word and its tag a line, and no columns; `squad` is a
+            SQuAD file, version 1 or 2;
             `label-files` is a folder with a file LABEL.txt for each label, a text a line;
             `label-folders` is one with a folder for each label, a text a file; `tagged` has words
             with tags behind a slash.
@@ -182,6 +183,7 @@ class DataConfig:
         "csv",
         "tsv",
         "jsonl",
+        "json",
         "parquet",
         "text",
         "conll",
@@ -220,15 +222,24 @@ class UnlabelledConfig:
     Attributes:
         source: Where it is.
         text: Name of the text column, or its position from 0 if there is no header.
-        format: `auto` goes by the file's ending; `text` has one text a line.
+        format: `auto` goes by the file's ending; `json` is one list of objects; `text` has one text
+            a line.
         encoding: Text encoding of the file.
+        sentences: Every sentence is a text of its own.
+        max_texts: Texts at most, drawn by their words; None takes all.
     """
 
     __pydantic_config__ = STRICT
     source: Source
     text: str | int = "text"
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = "auto"
+    format: Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "text"] = "auto"
     encoding: str = "utf-8"
+    sentences: bool = field(default=False, metadata=ADDED_LATER)
+    max_texts: int | None = field(default=None, metadata=ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        if self.max_texts is not None:
+            check_positive("max_texts", self.max_texts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ import torch
 from pydantic import TypeAdapter
 
 from pocketbert.compress.batches import Collate, tokenize
-from pocketbert.compress.config import ObjectivesConfig, PypiSource, StudentConfig
+from pocketbert.compress.config import ObjectivesConfig, PackageSource, StudentConfig
 from pocketbert.compress.data import load_split
 from pocketbert.compress.folder import load_model, load_tokenizer
 from pocketbert.compress.latency_table import LatencyCurve, LatencyTable, save_latency_table
@@ -253,7 +253,7 @@ def keys_of(kind: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         inside: list[Any] = [k for k in members(hints[field.name]) if dataclasses.is_dataclass(k)]
-        if field.name in SHARED or not inside or PypiSource in inside:
+        if field.name in SHARED or not inside or PackageSource in inside:
             found[field.name] = (field, members(hints[field.name])[0])
         else:
             found |= {f"{field.name}.{n}": f for n, f in keys_of(inside[0]).items()}

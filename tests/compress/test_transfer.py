@@ -1,6 +1,7 @@
 """Texts beside the training split: where they come from and what may not be among them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pocketbert.compress.config import (
     UnlabelledConfig,
     WordsConfig,
 )
-from pocketbert.compress.data import load_split
+from pocketbert.compress.data import load_split, read_texts
 from pocketbert.compress.errors import DataError
 from pocketbert.compress.folder import load_tokenizer
 from pocketbert.compress.labelling import UNLABELLED
@@ -124,6 +125,34 @@ def test_further_texts_have_no_label_and_none_is_held_out(tiny_data, unlabelled,
     normal = [normalise(text) for text in everything.texts]
     assert not held_out & set(normal)
     assert len(normal[len(train) :]) == len(set(normal[len(train) :]))
+
+
+def test_reviews_cut_into_sentences_of_which_some_are_drawn(tmp_path):
+    path = tmp_path / "reviews.json"
+    path.write_text(json.dumps([{"t": "First one. Second one.<br />Third."}, {"t": "Fourth!"}]))
+    table = UnlabelledConfig(source=str(path), text="t", format="json", sentences=True)
+    everything = ["First one.", "Second one.", "Third.", "Fourth!"]
+    assert read_texts(table) == everything
+    drawn = read_texts(replace(table, max_texts=3))
+    assert drawn == [text for text in everything if text in drawn]  # in their order
+    assert len(drawn) == 3
+    assert set(read_texts(replace(table, max_texts=2))) < set(drawn)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"t": "one"}', "is a JSON dict, expected one list of objects"),
+        ('[{"t": "one"},', "is malformed at line 1, character 15"),
+        ('[{"t": "one"}, "two"]', "row 2 is a JSON str, expected an object"),
+        ('[{"t": "one"}, {"x": 1}]', "row 2 has the columns 'x', expected 't'"),
+    ],
+)
+def test_a_json_file_that_is_no_list_of_texts(content, complaint, tmp_path):
+    path = tmp_path / "reviews.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        read_texts(UnlabelledConfig(source=str(path), text="t", format="json"))
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "tsv"])

@@ -1,6 +1,6 @@
 """Mistakes to plant in a recipe: what is replaced, by what, and the whole message."""
 
-SOURCE = "a source (a path, 'hf:NAME' or 'pypi:NAME')"
+SOURCE = "a source (a path, 'hf:NAME', 'pypi:NAME' or 'npm:NAME')"
 TOP = (
     "name, about, seed, task, data, teacher, further_teachers, transfer, general, distill, prune, "
     "sparsify, qat, trim, quantize, compile, evaluate, gates"
@@ -590,16 +590,17 @@ PLANTED = {
         "  model: hf:bert-base-uncased",
         "  model: pypi:all-MiniLM-L6",
         "small.yaml:14: teacher.model is 'pypi:all-MiniLM-L6', expected one of "
-        "vader-movie-reviews, vader-amazon-reviews, vader-tweets, vader-nyt-editorials, "
-        "wnut-tweets, chinese-reviews, peoples-daily, home-assistant-intents, bbc-news, "
-        "all-MiniLM-L6-v2, all-mpnet-base-v2, construction-faq-en, multilingual-e5-small "
-        "(listed in sources.yaml); "
-        "did you mean 'all-MiniLM-L6-v2'?",
+        "pypi:vader-movie-reviews, pypi:vader-amazon-reviews, pypi:vader-tweets, "
+        "pypi:vader-nyt-editorials, npm:imdb-reviews, pypi:wnut-tweets, pypi:chinese-reviews, "
+        "pypi:peoples-daily, pypi:home-assistant-intents, pypi:bbc-news, pypi:all-MiniLM-L6-v2, "
+        "pypi:all-mpnet-base-v2, pypi:construction-faq-en, pypi:multilingual-e5-small "
+        "(listed in sources.yaml); did you mean 'pypi:all-MiniLM-L6-v2'?",
     ),
     "package without a pin": (
         "  train: reviews.csv",
         "  train: {files: [{package: reviews, file: r.whl, sha256: abc}], inside: r.csv}",
-        "small.yaml:9: data.train.files[0].package is 'reviews', expected a pinned `name==version`",
+        "small.yaml:9: data.train.files[0].package is 'reviews', expected a pinned "
+        "`name==version` (Python) or `name@version` (npm)",
     ),
     "package with a typo": (
         "  train: reviews.csv",
@@ -788,6 +789,6 @@ PLANTED_IN_GENERAL = {
         "  texts: [{source",
         "  texts: [{sauce",
         "small.yaml:37: general.texts[0].sauce: unknown key, expected one of source, text, format, "
-        "encoding; did you mean 'source'?",
+        "encoding, sentences, max_texts; did you mean 'source'?",
     ),
 }

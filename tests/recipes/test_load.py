@@ -3,7 +3,7 @@ import re
 import pytest
 import yaml
 
-from pocketbert.compress.config import PypiSource
+from pocketbert.compress.config import PackageSource
 from pocketbert.compress.errors import RecipeError
 from pocketbert.recipes.load import SHIPPED, load_recipe, shipped_recipes
 
@@ -131,9 +131,9 @@ def test_a_catalogue_beside_the_recipe_adds_sources(write, here):
         write(("train: reviews.csv", "train: pypi:our-reviews")),
         ["teacher.model=pypi:all-MiniLM-L6-v2"],
     )
-    assert isinstance(recipe.data.train, PypiSource)
+    assert isinstance(recipe.data.train, PackageSource)
     assert recipe.data.train.inside == "r.csv"
-    assert isinstance(recipe.teacher.model, PypiSource)
+    assert isinstance(recipe.teacher.model, PackageSource)
 
 
 def test_a_wrong_catalogue_is_named(write, here):

@@ -23,7 +23,7 @@ def keys_of(section: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
             get_args(k)[0] if get_origin(k) is tuple else k for k in members(hints[field.name])
         ]
         kind: Any = next((k for k in inside if dataclasses.is_dataclass(k)), None)
-        if kind is not None and kind.__name__ != "PypiSource":
+        if kind is not None and kind.__name__ != "PackageSource":
             below = SHARED.get(field.name, path)
             found |= keys_of(kind, (*below, field.name))
         else:
