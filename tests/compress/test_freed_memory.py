@@ -51,6 +51,6 @@ def test_a_gradient_finds_its_pages_there() -> None:
     table_bytes = 30522 * 384 * 4
     asked_anew, _ = faults_and_given_back("nullcontext")
     kept, given_back_bytes = faults_and_given_back("freed_memory_kept")
-    assert asked_anew > 20 * 50  # huge pages need fewer than one for 4,096 bytes
+    assert asked_anew > 20 * 10  # 11,000 a table with pages of 4,096 bytes, 23 with huge ones
     assert kept < asked_anew / 10
     assert given_back_bytes > 0.9 * table_bytes
