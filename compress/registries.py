@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from .config import PackageFile
+from .config import PackageFile, Registry
 from .errors import DataError
 from .progress import progress
 
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 TIMEOUT_S = 60
-# Which settings say where a registry is and which certificates it has, as pip and npm read them.
-SETTINGS = {
-    "pypi": "PIP_INDEX_URL and PIP_CERT",
-    "npm": "NPM_CONFIG_REGISTRY and NPM_CONFIG_CAFILE",
+
+
+class Settings(NamedTuple):
+    """Environment variables that say where a registry is and whose certificates are believed."""
+
+    address: str
+    certificates: str
+
+
+SETTINGS: dict[Registry, Settings] = {  # as pip and npm themselves read them
+    "pypi": Settings("PIP_INDEX_URL", "PIP_CERT"),
+    "npm": Settings("NPM_CONFIG_REGISTRY", "NPM_CONFIG_CAFILE"),
 }
 
 
@@ -31,26 +39,23 @@ def download(file: PackageFile, path: Path) -> None:
     """
     from requests import RequestException, Session
 
-    certificates, address = {
-        "pypi": ("PIP_CERT", _pypi_address),
-        "npm": ("NPM_CONFIG_CAFILE", _npm_address),
-    }[file.registry]
+    settings = SETTINGS[file.registry]
+    address_of = {"pypi": _pypi_address, "npm": _npm_address}[file.registry]
     try:
         with Session() as session:
-            if os.environ.get(certificates):
-                session.verify = os.environ[certificates]
-            _stream(session, address(session, file), file, path)
+            session.verify = os.environ.get(settings.certificates) or True
+            _stream(session, address_of(session, file), file, path)
     except RequestException as error:
         raise DataError(
             f"{file.file} of {file.package} could not be downloaded ({error}), expected a registry "
-            f"that serves it; check the network, or set {SETTINGS[file.registry]}"
+            f"that serves it; check the network, or set {' and '.join(settings)}"
         ) from error
 
 
 def _pypi_address(session: "Session", file: PackageFile) -> str:
     from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
 
-    index = os.environ.get("PIP_INDEX_URL") or _asked(
+    index = os.environ.get(SETTINGS["pypi"].address) or _asked(
         [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
     )
     client = PyPISimple(index or PYPI_SIMPLE_ENDPOINT, session=session)
@@ -65,11 +70,13 @@ def _pypi_address(session: "Session", file: PackageFile) -> str:
 
 
 def _npm_address(session: "Session", file: PackageFile) -> str:
-    registry = os.environ.get("NPM_CONFIG_REGISTRY") or _asked(["npm", "config", "get", "registry"])
+    registry = os.environ.get(SETTINGS["npm"].address) or _asked(
+        ["npm", "config", "get", "registry"]
+    )
     if registry is None:
         raise DataError(
-            f"{file.package} is an npm package and npm is not installed, expected npm, which knows "
-            "its registry; install Node.js, or set NPM_CONFIG_REGISTRY"
+            f"no npm says where {file.package} is, expected npm, which knows its registry; install "
+            "Node.js, or set NPM_CONFIG_REGISTRY"
         )
     name, version = file.name_and_version
     # The slash of a scoped name (@owner/name) is no separator of the address.
@@ -87,7 +94,7 @@ def _npm_address(session: "Session", file: PackageFile) -> str:
 def _not_there(file: PackageFile) -> DataError:
     return DataError(
         f"the registry has no file {file.file} of {file.package}, expected the pinned file; "
-        f"correct `package` and `file`, or set {SETTINGS[file.registry].partition(' ')[0]}"
+        f"correct `package` and `file`, or set {SETTINGS[file.registry].address}"
     )
 
 

@@ -38,7 +38,7 @@ from .objectives import (
 )
 from .qat import MIN_CHANNELS, QatConfig
 from .scores import ScoresConfig
-from .sources import PINS, PackageFile, PackageSource, Source
+from .sources import PINS, PackageFile, PackageSource, Registry, Source
 from .sparsity import SparsifyConfig
 from .student import (
     GENERAL,
@@ -89,6 +89,7 @@ __all__ = [
     "PatientConfig",
     "PruneConfig",
     "QatConfig",
+    "Registry",
     "RelationsConfig",
     "ScoresConfig",
     "SimilaritiesConfig",

@@ -160,10 +160,9 @@ class DataConfig:
         test: Another source, or the fraction of `train` held out for the report.
         format: `auto` goes by the file's ending; `json` is one list of objects; `text` has one text
             a line and no labels, `conll` a word and its tag a line, and no columns; `squad` is a
-            SQuAD file, version 1 or 2;
-            `label-files` is a folder with a file LABEL.txt for each label, a text a line;
-            `label-folders` is one with a folder for each label, a text a file; `tagged` has words
-            with tags behind a slash.
+            SQuAD file, version 1 or 2; `label-files` is a folder with a file LABEL.txt for each
+            label, a text a line; `label-folders` is one with a folder for each label, a text a
+            file; `tagged` has words with tags behind a slash.
         columns: Names or positions of the columns.
         encoding: Text encoding of the files.
         label_threshold: For a numeric label column: up to it is the first label, above it the

@@ -246,6 +246,17 @@ def test_of_hidden_tokens_a_share_of_one_state_is_counted(general_recipe):
     assert hidden.positions == every.positions
 
 
+def test_states_of_drawn_texts_are_no_more_than_those_may_have(general_recipe):
+    from pocketbert.recipes.states_size import states_size
+
+    path, changes = general_recipe
+    every = states_size((recipe := load_recipe(path, changes)), recipe.general)
+    drawn = "{source: plain.txt, format: text, max_texts: 2}"
+    few = load_recipe(path, [*changes, f"general.texts=[{drawn}]"])
+    positions = states_size(few, few.general).positions
+    assert positions == min(every.positions, 2 * few.task.max_length) < every.positions
+
+
 def test_states_of_texts_that_are_not_here_are_not_guessed(general_recipe, here):
     from pocketbert.recipes.states_size import states_size
 
