@@ -16,12 +16,14 @@ TITLES = {
     "teacher-onnx": "Teacher, ONNX Runtime FP32",
     "student-onnx": "Student, FP32",
     "pruned-onnx": "Student, pruned, FP32",
+    "qat-onnx": "Student, pruned and trained in INT8, FP32",
     "trimmed-onnx": "Student, pruned and trimmed, FP32",
     "engine": "**Engine, INT8**",
 }
 SHOWN = {
     "quickstart": "a 6-layer MiniLM teacher, a pruned 3-layer student",
     "sentiment_base": "a 12-layer, 768-wide MPNet teacher, a pruned 6-layer student",
+    "sentiment_reviews": "the same teacher and student, and 40,000 more sentences to learn from",
     "sentiment_extreme": "the same teacher, a tiny 3-layer student with 192 numbers a word",
     "sentiment_bilstm": "the same teacher, a BiLSTM with self-attention",
 }

@@ -36,6 +36,12 @@ MINIMA: dict[str, dict[str, float]] = {
         "p50_ratio_onnxruntime": 15,
         "int8_agreement": 0.98,
     },
+    "sentiment_reviews": {
+        "retention": 0.97,
+        "p50_ratio_pytorch": 30,
+        "p50_ratio_onnxruntime": 15,
+        "int8_agreement": 0.98,
+    },
     "sentiment_extreme": {"retention": 0.92, "p50_ratio_pytorch": 100},
     "sentiment_bilstm": {},
 }
@@ -48,6 +54,7 @@ MAXIMA: dict[str, dict[str, float]] = {
         "peak_bytes": 6 * 2**30,
     },
     "sentiment_base": {"teacher_max_abs_logit_difference": 1e-4},
+    "sentiment_reviews": {"teacher_max_abs_logit_difference": 1e-4},
     "sentiment_extreme": {"bundle_bytes": 6e6},
     "sentiment_bilstm": {},
 }

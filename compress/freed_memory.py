@@ -13,11 +13,12 @@ MMAP_MAX = -4
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Have the C library use freed blocks again within, and hand them back at the end.
+    """Have the C library use freed blocks again, and hand back what is free at the end.
 
     By itself glibc hands a large block back as soon as it is freed. The gradient of a word table
     then costs, at every step, the system's zeroing of some 12,000 pages before the first number
-    is written to it. Where the C library has no such setting, nothing changes.
+    is written to it. The settings stay for the rest of the process: glibc, once told, cannot go
+    back to adjusting them by itself. Where the C library has none, nothing changes.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if library is None or not hasattr(library, "mallopt"):

@@ -644,7 +644,8 @@ PLANTED = {
         "chinese_entities, chinese_sentiment, entities_tweets, faq_retrieval, headlines, "
         "help_translation, home_intents, home_slots, masked_words, news_topics, questions, "
         "quickstart, rating, sentiment_base, sentiment_bilstm, sentiment_extreme, "
-        "sentiment_pruned, sst2_hub or the path of a .yaml file; did you mean 'quickstart'?",
+        "sentiment_pruned, sentiment_reviews, sst2_hub or the path of a .yaml file; did you mean "
+        "'quickstart'?",
     ),
 }
 
