@@ -23,7 +23,7 @@ TITLES = {
 SHOWN = {
     "quickstart": "a 6-layer MiniLM teacher, a pruned 3-layer student",
     "sentiment_base": "a 12-layer, 768-wide MPNet teacher, a pruned 6-layer student",
-    "sentiment_reviews": "the same teacher and student, and 40,000 more sentences to learn from",
+    "sentiment_reviews": "the same teacher and student, taught on sentences of other reviews",
     "sentiment_extreme": "the same teacher, a tiny 3-layer student with 192 numbers a word",
     "sentiment_bilstm": "the same teacher, a BiLSTM with self-attention",
 }
