@@ -11,7 +11,6 @@ accuracy. A download that is still to be made counts as time. Of a run that nobo
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from report import write_results
+from report import spread, write_results
 
 POCKETBERT = str(Path(sys.executable).with_name("pocketbert"))
 MINIMA: dict[str, dict[str, float]] = {
@@ -161,15 +160,6 @@ def row_of(report: dict[str, Any]) -> dict[str, Any]:
             }
             for name, one in artifacts.items()
         },
-    }
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    return {
-        "mean": statistics.mean(values),
-        "lowest": min(values),
-        "highest": max(values),
-        "standard_deviation": statistics.stdev(values) if len(values) > 1 else 0.0,
     }
 
 

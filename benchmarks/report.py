@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import statistics
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -43,3 +44,13 @@ def write_results(name: str, **content: Any) -> None:
     for bar in content["bars"]:
         verdict = "holds" if bar["holds"] else "MISSED"
         print(f"{verdict}: {bar['name']}: {bar['value']} (target {bar['target']})")
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Mean and range of one figure over seeds."""
+    return {
+        "mean": statistics.mean(values),
+        "lowest": min(values),
+        "highest": max(values),
+        "standard_deviation": statistics.stdev(values) if len(values) > 1 else 0.0,
+    }

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 from distill import correct
-from recipes import MINIMA, spread
-from report import environment, write_results
+from report import environment, spread, write_results
 
 from pocketbert.eval.intervals import retention
 from pocketbert.recipes.cache import Stage, StageCache, Step
@@ -27,6 +26,13 @@ from pocketbert.recipes.schema import CACHE_FOLDER
 
 LEARNS_FROM_TEACHER = ("distill", "prune", "sparsify", "qat")
 TEACHER = "teacher-onnx"
+# Share of the teacher's accuracy that each recipe aims at.
+RETENTION = {
+    "quickstart": 0.97,
+    "sentiment_base": 0.97,
+    "sentiment_reviews": 0.97,
+    "sentiment_extreme": 0.92,
+}
 
 
 class SeededStudents(StageCache):
@@ -46,7 +52,7 @@ class SeededStudents(StageCache):
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("recipe", choices=[name for name in MINIMA if MINIMA[name]])
+    options.add_argument("recipe", choices=RETENTION)
     options.add_argument("--work", type=Path, default=Path("runs"))
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     chosen = options.parse_args()
@@ -63,7 +69,7 @@ def main() -> None:
             f"{kept['value']:.4f} ({kept['low']:.4f} to {kept['high']:.4f})  "
             f"a seed {', '.join(f'{one:.4f}' for one in row['retention_of_each_seed'])}"
         )
-    kept, least = rows[-1]["retention"]["value"], MINIMA[chosen.recipe]["retention"]
+    kept, least = rows[-1]["retention"]["value"], RETENTION[chosen.recipe]
     write_results(
         f"student_seeds_{chosen.recipe}",
         environment=environment(),
