@@ -32,7 +32,7 @@ SHOWN = {
 def main() -> None:
     recipes = "".join(section(name, about) for name, about in SHOWN.items())
     write(ROOT / "README.md", recipes)
-    write(ROOT / "compress/README.md", f"{distilled()}\n{transferred()}\n{pruned()}")
+    write(ROOT / "compress/README.md", f"{distilled()}\n{transferred()}\n{seeded()}\n{pruned()}")
     write(ROOT / "deploy/README.md", f"{quantized()}\n{calibrated()}")
 
 
@@ -51,7 +51,7 @@ def where(results: dict[str, Any]) -> str:
 def distilled() -> str:
     results = json.loads((RESULTS / "distill.json").read_text())
     lines = [
-        "**What each part of distillation buys** (`python benchmarks/distill.py`, "
+        f"**What each part of distillation buys** (`{results['command']}`, "
         f"{where(results)}): the quickstart's 6-layer teacher and a student of 2 layers with 384 "
         "neurons; test accuracy as an FP32 engine; over labels alone with the same seeds, interval "
         "over 2,162 test texts. Without a number of epochs it is 3; a part that begins with + "
@@ -71,7 +71,7 @@ def transferred() -> str:
     results = json.loads((RESULTS / "transfer.json").read_text())
     lines = [
         "**What texts, patience and initial weights buy** a student of the full-size teacher "
-        f"(`python benchmarks/transfer.py`, {where(results)}; MiniLM cut to {results['layers']} "
+        f"(`{results['command']}`, {where(results)}; MiniLM cut to {results['layers']} "
         f"layers, {results['steps']:,} steps unless it says otherwise, one seed).\n",
         "| learned from | accuracy (95 % interval) | over the labelled texts, points |",
         "|---|---|---|",
@@ -85,11 +85,31 @@ def transferred() -> str:
     return "\n".join([*lines, ""])
 
 
+def seeded() -> str:
+    results = json.loads((RESULTS / "student_seeds_sentiment_reviews.json").read_text())
+    titles = " | ".join(f"seed {seed}" for seed in results["seeds"])
+    lines = [
+        "**What the student's seed changes** in `sentiment_reviews` "
+        f"(`{results['command']}`, {where(results)}): one teacher, the same texts; share of the "
+        "teacher's accuracy that is kept.\n",
+        f"| | {titles} | mean (95 % interval over the test texts) |",
+        "|---" * (len(results["seeds"]) + 2) + "|",
+    ]
+    for row in results["rows"]:
+        each = " | ".join(f"{one:.1%}" for one in row["retention_of_each_seed"])
+        kept = row["retention"]
+        lines.append(
+            f"| {TITLES[row['name']]} | {each} | {kept['value']:.1%} ({kept['low']:.1%} to "
+            f"{kept['high']:.1%}) |"
+        )
+    return "\n".join([*lines, ""])
+
+
 def pruned() -> str:
     results = json.loads((RESULTS / "prune.json").read_text())
     whole = results["unpruned_accuracy"]["value"]
     lines = [
-        f"**What pruning costs** (`python benchmarks/prune.py`, {where(results)}, 1 thread): the "
+        f"**What pruning costs** (`{results['command']}`, {where(results)}, 1 thread): the "
         f"quickstart's 6-layer teacher ({whole:.1%} of 2,162 test texts as an FP32 engine), "
         "asked for a speed-up by the latency table; 256 texts for importance and reconstruction; "
         "one seed; without training but for the rows that say recovered.\n",
@@ -112,7 +132,7 @@ def quantized() -> str:
     guard = results["guard"]
     went = guard["layers"] - guard["returned"]
     lines = [
-        f"**What each way to INT8 costs and buys** (`python benchmarks/int8.py`, {where(results)}, "
+        f"**What each way to INT8 costs and buys** (`{results['command']}`, {where(results)}, "
         "1 thread, batch 1, tokenizer included): the quickstart's pruned student, 2,162 test "
         "texts; below it the same function with two channels of LayerNorms 300 times as large. "
         f"There the guard left {went} of {guard['layers']} layers in INT8, at "
